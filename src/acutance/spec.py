@@ -1,0 +1,200 @@
+"""What a student is: its shape, its weights, and everything about itself that travels in its file."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acutance.errors import InputNotFoundError, ModelError
+
+__all__ = ["ConvLayer", "Student", "StudentShape", "StudentSpec", "load_student", "save_student"]
+
+FORMAT_VERSION = 1
+_METADATA_KEY = "acutance"
+_LARGEST_FILE = 64 << 20  # a student is kilobytes; refuse to map something else
+
+
+@dataclass(frozen=True, slots=True)
+class StudentShape:
+    """The plain form every student has once trained.
+
+    ``pixel_unshuffle(unshuffle) -> conv3x3 -> PReLU -> depth x [conv3x3 -> PReLU] -> conv3x3 -> pixel_shuffle``,
+    a residual that is added to the input.
+    """
+
+    unshuffle: int
+    channels: int
+    depth: int
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("unshuffle", 1, 8), ("channels", 1, 256), ("depth", 0, 64)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ModelError(f"student {name} must be an integer from {low} to {high}, not {value!r}")
+
+    @property
+    def layer_channels(self) -> list[tuple[int, int]]:
+        """(inputs, outputs) of each convolution, first to last."""
+        edge = self.unshuffle**2
+        return [(edge, self.channels), *[(self.channels, self.channels)] * self.depth, (self.channels, edge)]
+
+    @property
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates for each output pixel."""
+        return sum(9 * i * o for i, o in self.layer_channels) / self.unshuffle**2
+
+    @property
+    def parameters(self) -> int:
+        """Weights, biases and slopes."""
+        convolutions = sum(9 * i * o + o for i, o in self.layer_channels)
+        return convolutions + self.channels * (self.depth + 1)
+
+    @property
+    def radius(self) -> int:
+        """How far, in pixels, an output pixel sees its input."""
+        return self.unshuffle * (self.depth + 2)
+
+
+@dataclass(frozen=True, slots=True)
+class StudentSpec:
+    """A student's description of itself.
+
+    name: ``<tier>-<task>-x<factors>``, such as ``fast-clean-x2``.
+    tier: ``fast``, ``balanced`` or ``quality``. task: what its input went through (``clean``, ``call``).
+    factors: the upscaling factors it was trained for.
+    degradation: the exact chain of its training inputs, in words.
+    quality: measured figures, by test set, such as ``{"Set5": {"psnr_y": 36.9, "ssim_y": 0.95}}``.
+    """
+
+    name: str
+    tier: str
+    task: str
+    factors: tuple[float, ...]
+    shape: StudentShape
+    degradation: str = ""
+    data: str = ""
+    teacher: str = ""
+    config_sha256: str = ""
+    steps: int = 0
+    licence: str = "Apache-2.0"
+    quality: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps({"format": FORMAT_VERSION, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> "StudentSpec":
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            version = raw.pop("format")
+            if version != FORMAT_VERSION:
+                raise ModelError(f"{source}: model format {version}, this program reads format {FORMAT_VERSION}")
+            unknown = set(raw) - {f.name for f in fields(cls)}
+            if unknown:
+                raise ModelError(f"{source}: unknown model metadata {sorted(unknown)}")
+            raw["shape"] = StudentShape(**raw["shape"])
+            raw["factors"] = tuple(float(f) for f in raw["factors"])
+            return cls(**raw)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(f"{source}: model metadata cannot be read: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ConvLayer:
+    """A 3x3 convolution with zero padding, and the PReLU behind it.
+
+    weight: outputs x inputs x 3 x 3, float32. bias: outputs. slope: outputs, or None behind the last layer.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    slope: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """A student ready to run: its spec and its layers.
+
+    The network works on luma in [0, 1], which is 8-bit limited-range code values divided by 255, and returns a residual
+    in the same unit.
+    """
+
+    spec: StudentSpec
+    layers: tuple[ConvLayer, ...]
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """The weights under the names they have in a file: ``conv0.weight``, ``conv0.bias``, ``conv0.slope``, ..."""
+        out = {}
+        for i, layer in enumerate(self.layers):
+            out[f"conv{i}.weight"] = layer.weight
+            out[f"conv{i}.bias"] = layer.bias
+            if layer.slope is not None:
+                out[f"conv{i}.slope"] = layer.slope
+        return out
+
+    @classmethod
+    def from_tensors(
+        cls, spec: StudentSpec, tensors: Mapping[str, NDArray[np.floating]], *, source: str
+    ) -> "Student":
+        """Check names, shapes and values, and build the layers. Raises ModelError naming ``source``."""
+        left = dict(tensors)
+
+        def take(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+            if name not in left:
+                raise ModelError(f"{source}: tensor {name} is missing")
+            array = left.pop(name)
+            if array.shape != shape:
+                raise ModelError(f"{source}: tensor {name} has shape {array.shape}, expected {shape}")
+            if not np.isfinite(array).all():
+                raise ModelError(f"{source}: tensor {name} holds values that are not finite")
+            return np.ascontiguousarray(array, np.float32)
+
+        channels = spec.shape.layer_channels
+        layers = tuple(
+            ConvLayer(
+                weight=take(f"conv{i}.weight", (outputs, inputs, 3, 3)),
+                bias=take(f"conv{i}.bias", (outputs,)),
+                slope=take(f"conv{i}.slope", (outputs,)) if i + 1 < len(channels) else None,
+            )
+            for i, (inputs, outputs) in enumerate(channels)
+        )
+        if left:
+            raise ModelError(f"{source}: unknown tensors {sorted(left)}")
+        return cls(spec, layers)
+
+
+def load_student(path: str | Path) -> Student:
+    """Read a student from a safetensors file. Raises InputNotFoundError or ModelError."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such model file")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise ModelError(f"{path}: {path.stat().st_size} bytes is too large for a student")
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if _METADATA_KEY not in metadata:
+                raise ModelError(f"{path}: a safetensors file, but not an acutance student")
+            spec = StudentSpec.from_json(metadata[_METADATA_KEY], source=str(path))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a safetensors file: {error}") from error
+    return Student.from_tensors(spec, tensors, source=str(path))
+
+
+def save_student(student: Student, path: str | Path) -> None:
+    """Write a student to a safetensors file; what :func:`load_student` reads back is equal."""
+    from safetensors.numpy import save_file
+
+    if not math.isfinite(sum(float(np.abs(t).sum()) for t in student.tensors().values())):
+        raise ModelError(f"{path}: refused to save a student whose weights are not finite")
+    save_file(student.tensors(), str(path), metadata={_METADATA_KEY: student.spec.to_json()})

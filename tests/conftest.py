@@ -1,0 +1,44 @@
+"""What every test may use: where the data are, and small pictures with something to sharpen in them."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+
+def _data_folder() -> Path | None:
+    named = os.environ.get("ACUTANCE_DATA")
+    candidates = [Path(named)] if named else [Path(__file__).resolve().parents[2] / "shared" / "data"]
+    return next((c for c in candidates if (c / "clips").is_dir()), None)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of images, clips, teachers and peers; the test is skipped where it is absent."""
+    folder = _data_folder()
+    if folder is None:
+        pytest.skip("needs the data folder (set ACUTANCE_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def picture() -> NDArray[np.uint8]:
+    """A 96 x 128 RGB picture with edges, fine lines, texture and a gradient."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[0:96, 0:128].astype(np.float64)
+    base = 110 + 60 * np.sin(x / 9) * np.cos(y / 13) + 35 * (((x // 8) + (y // 8)) % 2)
+    base += 50 * (np.abs(np.hypot(x - 64, y - 48) - 30) < 2) + rng.normal(0, 2, base.shape)
+    rgb = np.stack([base, base * 0.9 + 10, 200 - base * 0.5], axis=-1)
+    return np.clip(rgb, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_threads() -> Iterator[None]:
+    """A test that leaves a named acutance thread running fails."""
+    yield
+    leaked = [t.name for t in threading.enumerate() if t.name.startswith("acutance")]
+    assert not leaked, f"threads left running: {leaked}"
