@@ -1,0 +1,32 @@
+"""What a call does to a picture: scaling, noise, JPEG, real video codecs. Numpy, Pillow and PyAV; never torch."""
+
+from acutance.degrade.chain import Amount, Degradation, DegradationMix, Triple, generator_for
+from acutance.degrade.codec import Codec, EncodeResult, encode_decode, smallest_side
+from acutance.degrade.jpeg import ChromaSubsampling, JpegResult, jpeg
+from acutance.degrade.resize import FACTORS, DownUp, ResizeMethod, crop_to_multiple, down_up, low_size, resize
+from acutance.degrade.yuv import Yuv420, rgb_from_yuv420, yuv420_from_rgb
+
+__all__ = [
+    "FACTORS",
+    "Amount",
+    "ChromaSubsampling",
+    "Codec",
+    "Degradation",
+    "DegradationMix",
+    "DownUp",
+    "EncodeResult",
+    "JpegResult",
+    "ResizeMethod",
+    "Triple",
+    "Yuv420",
+    "crop_to_multiple",
+    "down_up",
+    "encode_decode",
+    "generator_for",
+    "jpeg",
+    "low_size",
+    "resize",
+    "rgb_from_yuv420",
+    "smallest_side",
+    "yuv420_from_rgb",
+]

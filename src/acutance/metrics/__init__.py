@@ -1,0 +1,27 @@
+"""How good, how sharp, how steady: measures on numpy arrays. Pictures first, the reference or source second."""
+
+from acutance.metrics.flicker import Flicker, FlickerMeter
+from acutance.metrics.overshoot import Overshoot, OvershootMeter, overshoot, overshoot_map
+from acutance.metrics.psnr import mse, psnr
+from acutance.metrics.quality import ImageQuality, border_of, image_quality, psnr_y, ssim_y
+from acutance.metrics.sharpness import sharpness, sharpness_ratio
+from acutance.metrics.ssim import ssim
+
+__all__ = [
+    "Flicker",
+    "FlickerMeter",
+    "ImageQuality",
+    "Overshoot",
+    "OvershootMeter",
+    "border_of",
+    "image_quality",
+    "mse",
+    "overshoot",
+    "overshoot_map",
+    "psnr",
+    "psnr_y",
+    "sharpness",
+    "sharpness_ratio",
+    "ssim",
+    "ssim_y",
+]

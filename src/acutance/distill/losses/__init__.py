@@ -1,0 +1,26 @@
+"""Loss terms by name; each is a function of a :class:`Prediction`, each in its own file."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from acutance.distill.losses.affinity import affinity
+from acutance.distill.losses.base import Prediction
+from acutance.distill.losses.edge import edge
+from acutance.distill.losses.output import teacher_l1, teacher_mse
+from acutance.distill.losses.reconstruction import charbonnier, l1, mse
+from acutance.distill.losses.ssim import ssim
+
+__all__ = ["LOSSES", "Prediction"]
+
+LOSSES: dict[str, Callable[[Prediction], Tensor]] = {
+    "l1": l1,
+    "mse": mse,
+    "charbonnier": charbonnier,
+    "teacher_l1": teacher_l1,
+    "teacher_mse": teacher_mse,
+    "affinity": affinity,
+    "edge": edge,
+    "ssim": ssim,
+}
+"""The names are those of :class:`acutance.distill.options.LossOptions`."""

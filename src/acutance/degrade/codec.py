@@ -1,0 +1,162 @@
+"""A real video encoder and decoder in memory: what a call's stream does to a picture.
+
+Settings follow real-time senders: no look-ahead, no frames from the future, one key frame at the start, a constant
+bit rate. Everything runs on one thread with fixed effort, so that the same frames give the same bytes on every run.
+"""
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
+
+import numpy as np
+
+from acutance.degrade.yuv import Yuv420, check_yuv420
+from acutance.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    import av
+
+__all__ = ["Codec", "EncodeResult", "encode_decode", "smallest_side"]
+
+Codec = Literal["h264", "vp8", "vp9", "av1"]
+
+_ENCODERS = {"h264": "libx264", "vp8": "libvpx", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
+_DECODERS = {"h264": "h264", "vp8": "vp8", "vp9": "vp9", "av1": "libdav1d"}
+_SMALLEST = {"h264": 16, "vp8": 16, "vp9": 16, "av1": 64}
+
+
+class EncodeResult(NamedTuple):
+    """The decoded frames, one for each that went in, and the bytes that carried them."""
+
+    frames: list[Yuv420]
+    size_bytes: int
+
+
+def smallest_side(codec: Codec) -> int:
+    """The shortest side, in pixels, that :func:`encode_decode` takes with this codec."""
+    return _SMALLEST[codec]
+
+
+def _encoder_options(codec: Codec, rate: int) -> dict[str, str]:
+    if codec == "h264":
+        return {"preset": "veryfast", "tune": "zerolatency", "maxrate": str(rate), "bufsize": str(rate)}
+    if codec == "vp8":
+        # Negative: that effort, always. With +6 libvpx measures its own speed and adapts, and the bytes would depend
+        # on how busy the machine is. WebRTC passes negative values too.
+        return {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0"}
+    if codec == "vp9":
+        return {"deadline": "realtime", "cpu-used": "7", "lag-in-frames": "0"}
+    # rc=2 (constant bit rate): SVT-AV1 refuses its default, variable rate, together with low delay (pred-struct=1).
+    # lp=1: one thread.
+    return {"preset": "10", "svtav1-params": "pred-struct=1:rc=2:lp=1"}
+
+
+def encode_decode(
+    frames: Iterable[Yuv420],
+    *,
+    codec: Codec,
+    bitrate_kbps: float,
+    frame_rate: float | Fraction = 30,
+    keyframe_interval: int = 300,
+    options: Mapping[str, str] | None = None,
+) -> EncodeResult:
+    """Encode a sequence at a bit rate and decode it again, in memory.
+
+    frames: pictures of planar YUV 4:2:0, all of one size, sides even and at least :func:`smallest_side`.
+    bitrate_kbps: target, in 1000 bit/s; a short sequence overshoots it, since its one key frame weighs more.
+    frame_rate: frames per second. keyframe_interval: frames from one key frame to the next.
+    options: encoder options of FFmpeg that replace or join the defaults, such as ``{"preset": "medium"}``.
+
+    Returns as many frames as went in. Raises UsageError for bad arguments, and EngineError where this build of FFmpeg
+    lacks the codec, the encoder refuses the settings, or frames went missing.
+    """
+    if codec not in _ENCODERS:
+        raise UsageError(f"codec must be one of {', '.join(get_args(Codec))}, not {codec!r}")
+    if not 1 <= bitrate_kbps <= 1_000_000:
+        raise UsageError(f"bit rate must be from 1 to 1000000 kbit/s, not {bitrate_kbps!r}")
+    if not 1 <= frame_rate <= 1000:
+        raise UsageError(f"frame rate must be from 1 to 1000, not {frame_rate!r}")
+    if keyframe_interval < 1:
+        raise UsageError(f"key frame interval must be at least 1, not {keyframe_interval!r}")
+
+    from acutance._av import av
+
+    rate = Fraction(frame_rate).limit_denominator(1001)
+    encoder: av.VideoCodecContext | None = None
+    decoder: av.VideoCodecContext | None = None
+    decoded: list[Yuv420] = []
+    size = count = 0
+    shape = (0, 0)
+    try:
+        for frame in frames:
+            check_yuv420(frame)
+            if encoder is None or decoder is None:
+                shape = (frame.luma.shape[0], frame.luma.shape[1])
+                if min(shape) < _SMALLEST[codec]:
+                    raise UsageError(
+                        f"{codec} needs sides of at least {_SMALLEST[codec]} pixels, not {shape[1]}x{shape[0]}"
+                    )
+                target = round(bitrate_kbps * 1000)
+                encoder = _open_encoder(codec, shape, target, rate, keyframe_interval, options)
+                decoder = cast("av.VideoCodecContext", av.CodecContext.create(_DECODERS[codec], "r"))
+                decoder.thread_count = 1
+            if frame.luma.shape != shape:
+                raise UsageError(f"frame {count} is {frame.luma.shape}, the first one was {shape}")
+            for packet in encoder.encode(_to_av(frame, count, 1 / rate)):
+                size += packet.size
+                decoded.extend(_from_av(f) for f in decoder.decode(packet))
+            count += 1
+        if encoder is None or decoder is None:
+            raise UsageError("no frames to encode")
+        # Encoder and decoder may both hold frames back; each is emptied in turn.
+        for packet in encoder.encode(None):
+            size += packet.size
+            decoded.extend(_from_av(f) for f in decoder.decode(packet))
+        decoded.extend(_from_av(f) for f in decoder.decode(None))
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        raise EngineError(f"{codec} at {bitrate_kbps:g} kbit/s and {shape[1]}x{shape[0]} failed: {error}") from error
+    if len(decoded) != count:
+        raise EngineError(f"{codec} returned {len(decoded)} frames for {count}")
+    return EncodeResult(decoded, size)
+
+
+def _open_encoder(
+    codec: Codec,
+    shape: tuple[int, int],
+    bit_rate: int,
+    frame_rate: Fraction,
+    keyframe_interval: int,
+    options: Mapping[str, str] | None,
+) -> "av.VideoCodecContext":
+    from acutance._av import av
+
+    encoder = cast("av.VideoCodecContext", av.CodecContext.create(_ENCODERS[codec], "w"))
+    encoder.height, encoder.width = shape
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base = 1 / frame_rate
+    encoder.framerate = frame_rate
+    encoder.bit_rate = bit_rate
+    encoder.gop_size = keyframe_interval
+    encoder.thread_count = 1
+    encoder.options = {**_encoder_options(codec, bit_rate), **(options or {})}
+    encoder.open()
+    return encoder
+
+
+def _to_av(picture: Yuv420, index: int, time_base: Fraction) -> "av.VideoFrame":
+    from acutance._av import av
+
+    height, width = picture.luma.shape
+    packed = np.concatenate([plane.ravel() for plane in picture]).reshape(height * 3 // 2, width)
+    frame = av.VideoFrame.from_ndarray(packed, format="yuv420p")
+    frame.pts = index
+    frame.time_base = time_base
+    return frame
+
+
+def _from_av(frame: "av.VideoFrame") -> Yuv420:
+    from acutance._av import plane_view
+
+    # Copied, since a view would keep the decoder's whole pool of frames alive.
+    luma, cb, cr = (plane_view(frame, i, bit_depth=8).astype(np.uint8, copy=True) for i in range(3))
+    return Yuv420(luma, cb, cr)

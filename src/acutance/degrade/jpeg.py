@@ -1,0 +1,42 @@
+"""JPEG compression of a picture, in memory."""
+
+import io
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from acutance.degrade.resize import check_picture
+from acutance.errors import UsageError
+
+__all__ = ["ChromaSubsampling", "JpegResult", "jpeg"]
+
+ChromaSubsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+
+
+class JpegResult(NamedTuple):
+    """What came back from JPEG, and how many bytes it had been."""
+
+    picture: NDArray[np.uint8]
+    size_bytes: int
+
+
+def jpeg(picture: NDArray[np.uint8], *, quality: int, subsampling: ChromaSubsampling = "4:2:0") -> JpegResult:
+    """Compress a picture as baseline JPEG (ITU-T T.81) and decode it.
+
+    picture: uint8, H x W or H x W x 3 (RGB). quality: 1..100 on libjpeg's scale.
+    Raises UsageError for another type, shape, quality or subsampling.
+    """
+    check_picture(picture)
+    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
+        raise UsageError(f"JPEG quality must be an integer from 1 to 100, not {quality!r}")
+    if subsampling not in get_args(ChromaSubsampling):
+        raise UsageError(f"chroma subsampling must be one of {', '.join(get_args(ChromaSubsampling))}")
+    if max(picture.shape[:2]) > 65500:
+        raise UsageError(f"JPEG takes sides of up to 65500, not {picture.shape[1]}x{picture.shape[0]}")
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    size = buffer.tell()
+    with Image.open(buffer) as decoded:
+        return JpegResult(np.asarray(decoded), size)

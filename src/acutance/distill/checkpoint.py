@@ -1,0 +1,61 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acutance.distill.options import RunOptions
+from acutance.errors import ConfigError, ModelError
+
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+
+@dataclass
+class Checkpoint:
+    """step: steps done. best_psnr, best_epoch: of the best validation so far; stale: epochs since.
+    Batches depend on (seed, step) alone, so no state of a data loader is needed."""
+
+    step: int
+    student: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    torch_rng: Tensor
+    best_psnr: float = float("-inf")
+    best_epoch: int = -1
+    stale: int = 0
+    finished: bool = False
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint, options: RunOptions) -> None:
+    """Write atomically: a kill in the middle leaves the previous checkpoint."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    # Not asdict: it would copy every tensor.
+    content = {f.name: getattr(checkpoint, f.name) for f in dataclasses.fields(checkpoint)}
+    torch.save({**content, "options": options.to_dict(), "config_sha256": options.sha256}, temporary)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path, options: RunOptions) -> Checkpoint:
+    """Read a checkpoint of the same run. Raises ModelError (not a checkpoint), ConfigError (of another run)."""
+    try:
+        raw = torch.load(path, map_location="cpu", weights_only=True)
+        digest = raw.pop("config_sha256")
+        stored = raw.pop("options")
+        checkpoint = Checkpoint(**raw)
+    except Exception as error:  # torch raises a dozen kinds here
+        raise ModelError(f"{path}: not a checkpoint of a training run: {error}") from error
+    if digest != options.sha256:
+        changed = _differences(stored, options.to_dict())
+        raise ConfigError(f"{path}: is of a run with other options ({changed}); choose another --out, or --fresh")
+    return checkpoint
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = (_differences(old.get(k), new.get(k), f"{prefix}{k}.") for k in sorted({*old, *new}))
+        return ", ".join(text for text in found if text)
+    return "" if old == new else f"{prefix.rstrip('.')}: {old} -> {new}"

@@ -1,0 +1,154 @@
+"""The training loop: generic, and reads only ``loss`` of what the task returns."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from acutance.data.pairs import PairSet
+from acutance.distill.batches import BatchFeed
+from acutance.distill.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from acutance.distill.log import RunLog
+from acutance.distill.options import RunOptions
+from acutance.distill.schedule import learning_rate
+from acutance.distill.task import DistillationTask
+from acutance.distill.validation import validate
+from acutance.errors import ConfigError
+
+__all__ = ["TrainResult", "train"]
+
+LOG_EVERY = 100  # steps averaged in one line of the log
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """best: the student (averaged weights) of the best validation. best_psnr: its PSNR on luma, in dB."""
+
+    best: nn.Module
+    best_psnr: float
+    best_epoch: int
+    steps: int
+    stopped_early: bool
+
+
+def train(
+    task: DistillationTask,
+    pairs: PairSet,
+    validation: PairSet,
+    options: RunOptions,
+    *,
+    out: Path,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    stop_after: int | None = None,
+) -> TrainResult:
+    """Train until the schedule ends or patience runs out, from the last checkpoint in ``out`` where there is one.
+
+    Writes ``log.jsonl``, ``last.pt`` and ``best.pt`` in ``out`` after each epoch. stop_after: return after that step
+    as a kill would (for tests of resuming). Ends bit-equal however often it was stopped, given the same number of
+    threads.
+    """
+    student = task.student
+    average = copy.deepcopy(student).eval().requires_grad_(False)
+    optimizer = _optimizer(student, options)
+    last = out / "last.pt"
+    state: Checkpoint | None = None
+    if last.exists():
+        state = load_checkpoint(last, options)
+        student.load_state_dict(state.student)
+        average.load_state_dict(state.average)
+        optimizer.load_state_dict(state.optimizer)
+        torch.set_rng_state(state.torch_rng)
+    step = state.step if state else 0
+    best_psnr, best_epoch, stale = (state.best_psnr, state.best_epoch, state.stale) if state else (-math.inf, -1, 0)
+    finished = bool(state and state.finished)
+    log = RunLog(out / "log.jsonl", at_step=step)
+    schedule, data = options.schedule, options.data
+    total = options.steps if not finished else step
+    if step == 0:
+        figures = validate(average, validation)
+        log.write("validate", step=0, epoch=0, **figures)
+    started = time.monotonic()
+    sums: dict[str, float] = {}
+    count = 0
+    feed = BatchFeed(
+        pairs, start=step, stop=total, seed=options.train.seed, size=data.batch, crop=data.crop
+    )
+    try:
+        with feed:
+            for batch in feed:
+                rate = learning_rate(step, options.optimizer.lr, schedule)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                terms = task(batch)
+                optimizer.zero_grad()
+                terms["loss"].backward()
+                if options.optimizer.clip_norm > 0:
+                    nn.utils.clip_grad_norm_(student.parameters(), options.optimizer.clip_norm)
+                optimizer.step()
+                step += 1
+                _update_average(average, student, min(options.train.ema, (1 + step) / (10 + step)))
+                for name, term in terms.items():
+                    sums[name] = sums.get(name, 0.0) + float(term.detach())
+                count += 1
+                if not math.isfinite(sums["loss"]):
+                    raise ConfigError(f"{options.name}: the loss is no longer finite at step {step}; lower the rate")
+                if step % LOG_EVERY == 0 or step % schedule.steps_per_epoch == 0:
+                    means = {name: value / count for name, value in sums.items()}
+                    log.write("train", step=step, epoch=step / schedule.steps_per_epoch, lr=rate, **means)
+                    progress(step, options.steps, f"loss {means['loss']:.5f}  best {best_psnr:.3f} dB")
+                    sums, count = {}, 0
+                if stop_after is not None and step >= stop_after:
+                    break
+                if step % schedule.steps_per_epoch == 0:
+                    epoch = step // schedule.steps_per_epoch
+                    figures = validate(average, validation)
+                    log.write("validate", step=step, epoch=epoch, seconds=time.monotonic() - started, **figures)
+                    stale += 1
+                    better = figures["psnr_y"] > best_psnr
+                    if better:
+                        best_psnr, best_epoch, stale = figures["psnr_y"], epoch, 0
+                    finished = bool(options.train.patience) and stale >= options.train.patience
+                    checkpoint = Checkpoint(
+                        step=step,
+                        student=student.state_dict(),
+                        average=average.state_dict(),
+                        optimizer=optimizer.state_dict(),
+                        torch_rng=torch.get_rng_state(),
+                        best_psnr=best_psnr,
+                        best_epoch=best_epoch,
+                        stale=stale,
+                        finished=finished,
+                    )
+                    if better:
+                        save_checkpoint(out / "best.pt", checkpoint, options)
+                    save_checkpoint(last, checkpoint, options)
+                    progress(step, options.steps, f"epoch {epoch}  {figures['psnr_y']:.3f} dB  best {best_psnr:.3f} dB")
+                    if finished:
+                        break
+    finally:
+        log.close()
+    best = average
+    if (out / "best.pt").exists():
+        best = copy.deepcopy(average)
+        best.load_state_dict(load_checkpoint(out / "best.pt", options).average)
+    return TrainResult(best, best_psnr, best_epoch, step, finished)
+
+
+def _optimizer(student: nn.Module, options: RunOptions) -> torch.optim.Optimizer:
+    o = options.optimizer
+    kind = torch.optim.AdamW if o.name == "adamw" else torch.optim.Adam
+    return kind(student.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
+
+
+@torch.no_grad()
+def _update_average(average: nn.Module, student: nn.Module, decay: float) -> None:
+    theirs = [*student.parameters()]
+    ours = [*average.parameters()]
+    torch._foreach_lerp_(ours, theirs, 1.0 - decay)
+    for ours_buffer, buffer in zip(average.buffers(), student.buffers(), strict=True):
+        ours_buffer.copy_(buffer)

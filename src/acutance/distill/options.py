@@ -1,0 +1,272 @@
+"""What a training run is: dataclasses that a TOML file fills in. Unknown keys are errors."""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from acutance.errors import ConfigError, InputNotFoundError
+
+__all__ = [
+    "DataOptions",
+    "LossOptions",
+    "OptimizerOptions",
+    "RunOptions",
+    "ScheduleOptions",
+    "StudentOptions",
+    "TeacherOptions",
+    "TrainOptions",
+    "apply_overrides",
+    "load_config",
+]
+
+
+@dataclass(frozen=True)
+class StudentOptions:
+    """Which network learns."""
+
+    tier: str = "fast"
+    """fast, balanced or quality; or report2025 (4x, RGB) for comparison."""
+    task: str = "clean"
+    """What the input went through: part of the model's name."""
+    unshuffle: int = 0
+    """Overrides the tier's unshuffle factor (0: the tier's own)."""
+    channels: int = 0
+    """Overrides the tier's channels (0: the tier's own)."""
+    depth: int = -1
+    """Overrides the tier's hidden 3x3 layers (-1: the tier's own)."""
+    block: str = "collapsible"
+    """plain, or collapsible (several branches that fold into one kernel)."""
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where pictures come from and how they are degraded."""
+
+    train: tuple[str, ...] = ()
+    """Folders of sharp pictures, relative to the data root."""
+    validation: tuple[str, ...] = ()
+    """Folders of sharp pictures to choose on. Empty: a share of the training pictures, split by picture."""
+    validation_share: float = 0.1
+    """Share of pictures held out where no validation folder is given."""
+    degradations: tuple[dict[str, Any], ...] = ()
+    """Recipes with a weight each; one is drawn for each picture."""
+    shrink_above: int = 0
+    """Pictures with a longer side than this are halved first: finer detail, less compression (0: never)."""
+    tile: int = 0
+    """Side of the tiles cut from each picture, the most detailed ones (0: whole pictures)."""
+    tiles_per_picture: int = 1
+    """Tiles from each picture, at most."""
+    crop: int = 96
+    """Side of a training crop, in pixels of the sharp picture."""
+    batch: int = 16
+    """Crops in a step."""
+
+
+@dataclass(frozen=True)
+class TeacherOptions:
+    """Who teaches."""
+
+    weights: str = ""
+    """Weight file, relative to the data root. Empty: no teacher."""
+    sees: str = "degraded"
+    """degraded: the low-resolution picture as the student's input had it; clean: a bicubic one that is not
+    degraded otherwise (a privileged teacher)."""
+    margin_db: float = 1.0
+    """The teacher must beat the degraded input by this much, on the run's own degradation, or the run stops."""
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """The weight of each term; 0 switches it off."""
+
+    l1: float = 0.0
+    mse: float = 0.0
+    charbonnier: float = 0.0
+    teacher_l1: float = 0.0
+    teacher_mse: float = 0.0
+    affinity: float = 0.0
+    edge: float = 0.0
+    ssim: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """How weights move."""
+
+    name: str = "adam"
+    """adam or adamw."""
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    """Gradients are scaled down to this norm (0: never)."""
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """How the learning rate goes."""
+
+    kind: str = "cosine"
+    """cosine, multistep or constant."""
+    epochs: int = 10
+    steps_per_epoch: int = 1000
+    warmup_steps: int = 0
+    final_lr: float = 1e-6
+    """Where cosine ends."""
+    milestones: tuple[int, ...] = ()
+    """Epochs after which multistep multiplies the rate by gamma."""
+    gamma: float = 0.5
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Everything else about a run."""
+
+    seed: int = 1
+    ema: float = 0.999
+    """Decay of the moving average of the weights that is validated and shipped (0: none)."""
+    patience: int = 0
+    """Stop after so many epochs without a better validation (0: never)."""
+    threads: int = 1
+    """Torch threads. The same number gives the same bits."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """A whole training run."""
+
+    name: str
+    student: StudentOptions = field(default_factory=StudentOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    teacher: TeacherOptions = field(default_factory=TeacherOptions)
+    losses: LossOptions = field(default_factory=LossOptions)
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    train: TrainOptions = field(default_factory=TrainOptions)
+
+    def __post_init__(self) -> None:
+        def check(ok: bool, message: str) -> None:
+            if not ok:
+                raise ConfigError(f"{self.name}: {message}")
+
+        d, o, s, t = self.data, self.optimizer, self.schedule, self.train
+        check(d.crop > 0 and d.crop % 12 == 0, f"data.crop must be a positive multiple of 12, not {d.crop}")
+        check(d.batch > 0, f"data.batch must be positive, not {d.batch}")
+        check(d.tile == 0 or d.tile >= d.crop, f"data.tile must be at least data.crop, not {d.tile}")
+        check(bool(d.train), "data.train names no folder")
+        check(bool(d.degradations), "data.degradations is empty")
+        check(0 < d.validation_share < 1, f"data.validation_share must lie in (0, 1), not {d.validation_share}")
+        check(o.name in ("adam", "adamw"), f"optimizer.name must be adam or adamw, not {o.name!r}")
+        check(o.lr > 0, f"optimizer.lr must be positive, not {o.lr}")
+        check(s.kind in ("cosine", "multistep", "constant"), f"schedule.kind {s.kind!r} is unknown")
+        check(s.epochs > 0 and s.steps_per_epoch > 0, "schedule.epochs and steps_per_epoch must be positive")
+        check(0 <= t.ema < 1, f"train.ema must lie in [0, 1), not {t.ema}")
+        check(self.teacher.sees in ("degraded", "clean"), f"teacher.sees {self.teacher.sees!r} is unknown")
+        weights = dataclasses.asdict(self.losses)
+        check(any(w > 0 for w in weights.values()), "losses: every weight is 0")
+        check(all(w >= 0 for w in weights.values()), "losses: a weight is negative")
+        needs = [n for n in ("teacher_l1", "teacher_mse", "affinity") if weights[n] > 0]
+        check(not needs or bool(self.teacher.weights), f"losses.{', '.join(needs)} needs teacher.weights")
+
+    @property
+    def steps(self) -> int:
+        return self.schedule.epochs * self.schedule.steps_per_epoch
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def sha256(self) -> str:
+        """Of the resolved options: what a shipped model names as its recipe."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def without_teacher(self) -> "RunOptions":
+        """The control of this run: same data, seed, steps and schedule, and nobody who teaches."""
+        losses = dataclasses.replace(self.losses, teacher_l1=0.0, teacher_mse=0.0, affinity=0.0)
+        if not any(dataclasses.asdict(losses).values()):
+            losses = dataclasses.replace(losses, l1=1.0)
+        return dataclasses.replace(self, name=f"{self.name}-control", losses=losses)
+
+
+def load_config(path: str | Path, overrides: typing.Sequence[str] = ()) -> RunOptions:
+    """Read a TOML file and apply ``key.sub=value`` overrides. Raises InputNotFoundError or ConfigError."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such configuration file")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    raw.setdefault("name", path.stem)
+    apply_overrides(raw, overrides)
+    return _build(RunOptions, raw, str(path))
+
+
+def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str]) -> None:
+    """Set ``a.b=value`` in a nested dict. Values are TOML; a bare word is a string. A key without a dot is looked up
+    among the sections where it is unambiguous (``lr`` is ``optimizer.lr``)."""
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {override}: expected key=value")
+        try:
+            value = tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        *sections, last = _full_key(key.strip()).split(".")
+        target = raw
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"--set {override}: {section} is not a section")
+        target[last] = value
+
+
+def _full_key(key: str) -> str:
+    top = {f.name: f.type for f in dataclasses.fields(RunOptions)}
+    if "." in key or key in top:
+        return key
+    sections = [n for n, kind in top.items() if dataclasses.is_dataclass(kind)]
+    owners = [n for n in sections if key in {f.name for f in dataclasses.fields(typing.cast(Any, top[n]))}]
+    if len(owners) != 1:
+        choice = ", ".join(f"{n}.{key}" for n in owners)
+        raise ConfigError(f"--set {key}: " + (f"could be {choice}" if owners else "no such option"))
+    return f"{owners[0]}.{key}"
+
+
+def _build(kind: Any, raw: Any, where: str) -> Any:
+    """A dataclass from a dict, each value checked against its annotation."""
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{where}: expected a section, got {raw!r}")
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(raw) - set(hints))
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(sorted(hints))}")
+    values = {}
+    for name, value in raw.items():
+        hint = hints[name]
+        place = f"{where}: {name}"
+        values[name] = _build(hint, value, place) if dataclasses.is_dataclass(hint) else _value(hint, value, place)
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is tuple and isinstance(value, list | tuple):
+        inner = typing.get_args(hint)
+        kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner)
+        if len(kinds) != len(value):
+            raise ConfigError(f"{where} takes {len(kinds)} values, got {len(value)}")
+        return tuple(_value(k, v, where) for k, v in zip(kinds, value, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    accepted = origin if isinstance(origin, type) and origin is not types.UnionType else hint
+    if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{where} must be of type {getattr(hint, '__name__', hint)}, not {value!r}")
+    return value

@@ -1,0 +1,64 @@
+"""A distillation task: owns the student, the terms of the loss and, where features are compared, the teacher."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from acutance.data.pairs import Batch
+from acutance.distill.losses import LOSSES, Prediction
+from acutance.distill.options import LossOptions
+from acutance.errors import ConfigError
+from acutance.models.students import StudentNet
+from acutance.models.teachers import Teacher
+
+__all__ = ["DistillationTask"]
+
+
+class DistillationTask(nn.Module):
+    """Takes a batch, returns a dict: ``loss`` (to be minimised) and each weighted term's plain value.
+
+    student: a StudentNet, which reads the degraded luma, or a network with a ``scale``, which reads the low-resolution
+    RGB picture. teacher: needed for feature losses only; outputs come precomputed with the batch.
+    """
+
+    def __init__(self, student: nn.Module, losses: LossOptions, *, teacher: Teacher | None = None) -> None:
+        super().__init__()
+        self.student = student
+        self.weights = {name: w for name, w in dataclasses.asdict(losses).items() if w > 0}
+        # Kept out of the module tree: the teacher is neither trained nor saved.
+        self._teacher = [teacher] if teacher is not None and self.needs_teacher_features else []
+        if self.needs_teacher_features and not self._teacher:
+            raise ConfigError("the affinity loss needs a teacher")
+        if self.needs_teacher_features and not isinstance(student, StudentNet):
+            raise ConfigError("the affinity loss compares features of the student family only")
+
+    @property
+    def needs_teacher_features(self) -> bool:
+        return "affinity" in self.weights
+
+    @property
+    def needs_teacher_outputs(self) -> bool:
+        return any(name.startswith("teacher_") for name in self.weights)
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Run the student, and the teacher where its features are asked for."""
+        truth = torch.from_numpy(batch.sharp)
+        teacher = None if batch.teacher is None else torch.from_numpy(batch.teacher)
+        if not isinstance(self.student, StudentNet):
+            return Prediction(self.student(torch.from_numpy(batch.low)), truth, teacher)
+        degraded = torch.from_numpy(batch.degraded)
+        if not self.needs_teacher_features:
+            return Prediction(self.student(degraded), truth, teacher)
+        features = self.student.features(degraded)
+        shuffled = nn.functional.pixel_shuffle(features[-1], self.student.shape.unshuffle)
+        with torch.no_grad():
+            target = self._teacher[0].module.features(torch.from_numpy(batch.low))  # type: ignore[operator]
+        return Prediction(degraded + shuffled, truth, teacher, features[-2], target)
+
+    def forward(self, batch: Batch) -> Mapping[str, Tensor]:
+        prediction = self.predict(batch)
+        terms = {name: LOSSES[name](prediction) for name in self.weights}
+        loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        return {"loss": loss, **terms}

@@ -1,0 +1,101 @@
+"""Figures over whole validation pictures: of a student while it learns, and of a teacher before it teaches."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from acutance.data.pairs import Pair, PairSet
+from acutance.errors import TeacherError, UsageError
+from acutance.luma import luma_from_rgb
+from acutance.metrics import psnr, ssim
+from acutance.models.students import StudentNet
+
+__all__ = ["TeacherFigures", "check_teacher", "restore_pair", "validate"]
+
+Picture = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TeacherFigures:
+    """What a teacher is worth on a run's own degradation: PSNR on luma in dB, mean over the validation pictures."""
+
+    teacher: str
+    psnr_y: float
+    psnr_y_input: float
+    margin_db: float
+
+    def __str__(self) -> str:
+        return (
+            f"teacher {self.teacher}: {self.psnr_y:.2f} dB where its input has {self.psnr_y_input:.2f} dB "
+            f"({self.psnr_y - self.psnr_y_input:+.2f} dB, demanded {self.margin_db:+.2f} dB)"
+        )
+
+
+def check_teacher(name: str, pairs: PairSet, *, margin_db: float) -> TeacherFigures:
+    """Measure the teacher whose outputs ``pairs`` hold. Raises TeacherError, with the figures, below the margin: a
+    network that restores nothing has nothing to teach."""
+    if any(pair.teacher is None for pair in pairs.pairs):
+        raise UsageError("these pairs were prepared without a teacher")
+    figures = TeacherFigures(
+        name,
+        _mean(pairs, lambda pair: _psnr_y(_teacher(pair), pair)),
+        _mean(pairs, lambda pair: _psnr_y(_codes(pair.degraded), pair)),
+        margin_db,
+    )
+    if figures.psnr_y - figures.psnr_y_input < margin_db:
+        raise TeacherError(f"{figures}: refused")
+    return figures
+
+
+@torch.no_grad()
+def restore_pair(student: nn.Module, pair: Pair) -> Picture:
+    """What the student makes of a whole picture: C x H x W float32 code values 0..255, not rounded."""
+    source = pair.degraded if isinstance(student, StudentNet) else pair.low
+    x = torch.from_numpy(_codes(source)[None] / np.float32(255))
+    out: Picture = student(x)[0].mul(255).clamp(0, 255).numpy()
+    return out
+
+
+def validate(student: nn.Module, pairs: PairSet) -> dict[str, float]:
+    """PSNR (dB) and SSIM on luma of the student's output, and PSNR of its input, mean over whole pictures."""
+    was_training = student.training
+    student.eval()
+    outputs = {id(pair): restore_pair(student, pair) for pair in pairs.pairs}
+    student.train(was_training)
+    return {
+        "psnr_y": _mean(pairs, lambda pair: _psnr_y(outputs[id(pair)], pair)),
+        "ssim_y": _mean(
+            pairs, lambda pair: ssim(_luma(outputs[id(pair)]), _luma(_codes(pair.sharp)), border=_border(pair))
+        ),
+        "psnr_y_input": _mean(pairs, lambda pair: _psnr_y(_codes(pair.degraded), pair)),
+    }
+
+
+def _mean(pairs: PairSet, figure: Callable[[Pair], float]) -> float:
+    return sum(figure(pair) for pair in pairs.pairs) / len(pairs)
+
+
+def _psnr_y(picture: Picture, pair: Pair) -> float:
+    return float(psnr(_luma(picture), _luma(_codes(pair.sharp)), border=_border(pair)))
+
+
+def _border(pair: Pair) -> int:
+    return math.ceil(float(pair.record["factor"]))
+
+
+def _codes(fixed: NDArray[np.uint16]) -> Picture:
+    return fixed.astype(np.float32) / np.float32(256)
+
+
+def _teacher(pair: Pair) -> Picture:
+    assert pair.teacher is not None
+    return np.clip(_codes(pair.degraded) + pair.teacher.astype(np.float32), 0, 255)
+
+
+def _luma(picture: Picture) -> Picture:
+    return picture[0] if picture.shape[0] == 1 else luma_from_rgb(picture.transpose(1, 2, 0))
