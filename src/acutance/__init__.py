@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from acutance.frame import ColourInfo as ColourInfo
     from acutance.frame import ColourRange as ColourRange
     from acutance.frame import Frame as Frame
-    from acutance.sharpener import Sharpener as Sharpener
+    from acutance.api import Sharpener as Sharpener
     from acutance.spec import Student as Student
     from acutance.spec import load_student as load_student
     from acutance.zoo import bundled_models as bundled_models
@@ -26,7 +26,7 @@ _PUBLIC = {
     "ColourInfo": "acutance.frame",
     "ColourRange": "acutance.frame",
     "Frame": "acutance.frame",
-    "Sharpener": "acutance.sharpener",
+    "Sharpener": "acutance.api",
     "Student": "acutance.spec",
     "bundled_models": "acutance.zoo",
     "load_student": "acutance.spec",

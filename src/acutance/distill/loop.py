@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from acutance.data.pairs import PairSet
-from acutance.distill.batches import BatchFeed
+from acutance.distill.batches import batch_feed
 from acutance.distill.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from acutance.distill.log import RunLog
 from acutance.distill.options import RunOptions
@@ -75,7 +75,7 @@ def train(
     started = time.monotonic()
     sums: dict[str, float] = {}
     count = 0
-    feed = BatchFeed(
+    feed = batch_feed(
         pairs, start=step, stop=total, seed=options.train.seed, size=data.batch, crop=data.crop
     )
     try:

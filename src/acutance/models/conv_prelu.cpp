@@ -301,6 +301,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> backward(const at::Te
                                                                     const at::Tensor& weight, const at::Tensor& z,
                                                                     const std::optional<at::Tensor>& slope,
                                                                     bool need_gx, bool need_gw) {
+  TORCH_CHECK(!slope || z.sizes() == gy.sizes(), "z must have the size of gy");
   const int64_t images = x.size(0), height = x.size(2), width = x.size(3);
   const Conv conv(weight, true);  // from the outputs back to the inputs
   const int64_t cin = conv.cout, cout = conv.cin, stride = conv.stride;

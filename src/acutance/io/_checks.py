@@ -1,0 +1,72 @@
+"""What every reader checks before it believes a file: that it is there, and that its size is one a picture can have."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from acutance.errors import InputNotFoundError, NotMediaError, UnsupportedMediaError
+
+__all__ = ["MAX_PIXELS", "MAX_SIDE", "Kind", "check_dimensions", "check_readable", "sniff"]
+
+MAX_SIDE = 16384
+MAX_PIXELS = 1 << 28
+
+Kind = Literal["image", "video"]
+
+_SCRIPTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"[playlist]", b";FFMETADATA", b"v=0\r\n", b"v=0\n")
+_IMAGE_BRANDS = (b"avif", b"avis", b"mif1", b"heic", b"heix")
+
+
+def check_dimensions(source: str | Path, width: int, height: int) -> None:
+    """Refuse a picture nobody has: a header may announce anything, and the memory for it must not be asked for.
+
+    Raises UnsupportedMediaError.
+    """
+    if width < 1 or height < 1:
+        raise UnsupportedMediaError(f"{source}: a picture of {width} x {height} has no pixels")
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise UnsupportedMediaError(
+            f"{source}: {width} x {height} is larger than what is accepted "
+            f"({MAX_SIDE} on a side, {MAX_PIXELS >> 20} million pixels)"
+        )
+
+
+def check_readable(path: Path) -> bytes:
+    """The first bytes of a file (up to 64). Raises InputNotFoundError, or NotMediaError where it is empty or a script."""
+    try:
+        if path.is_dir():
+            raise NotMediaError(f"{path}: is a folder, not a picture or video")
+        with path.open("rb") as file:
+            head = file.read(64)
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputNotFoundError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not head:
+        raise NotMediaError(f"{path}: the file is empty (zero bytes)")
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_SCRIPTS):
+        raise NotMediaError(f"{path}: is a playlist or script, not a picture or video")
+    return head
+
+
+def sniff(head: bytes) -> Kind | None:
+    """What the first bytes (12 at least) of a file say it is: "image", "video", or None where they say nothing."""
+    if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "image"
+    if head[:4] == b"RIFF":
+        return {b"WEBP": "image", b"AVI ": "video"}.get(head[8:12])  # type: ignore[return-value]
+    if head[4:8] == b"ftyp":
+        return "image" if head[8:12] in _IMAGE_BRANDS else "video"
+    if head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return "video"
+    magics = (b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"GIF87a", b"GIF89a", b"YUV4MPEG2", b"DKIF", b"\0\0\x01\xba")
+    more = (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"\x06\x0e\x2b\x34", b"nut/multimedia")
+    return "video" if head.startswith(magics + more) else None
+
+
+def same_file(first: str | Path, second: str | Path) -> bool:
+    """Whether two paths lead to one file, through links as well; False where either is missing."""
+    try:
+        return os.path.samefile(first, second)
+    except OSError:
+        return False

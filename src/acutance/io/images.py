@@ -1,0 +1,382 @@
+"""Still pictures: samples and alpha in, samples and alpha out, and what surrounds them kept."""
+
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from acutance.errors import (
+    AcutanceError,
+    CorruptInputError,
+    NotMediaError,
+    OutputError,
+    UnsupportedMediaError,
+    UsageError,
+)
+from acutance.io import _png
+from acutance.io._checks import MAX_PIXELS, check_dimensions, check_readable, sniff
+from acutance.io.files import AtomicOutput, output_error
+
+__all__ = ["Image", "Samples", "read_image", "write_image"]
+
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
+_BY_SUFFIX = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".webp": "WEBP",
+    ".tif": "TIFF", ".tiff": "TIFF", ".avif": "AVIF",
+}  # fmt: skip
+_KEPT_CHUNKS = {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, zlib.error)
+_ORIENTATION = 0x0112
+# Tags of a TIFF that describe the picture and not how its samples lie in the file.
+_TIFF_TAGS = (270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 316, 33432)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A still picture as stored, not turned by its orientation tag.
+
+    pixels: H x W (grey) or H x W x 3 (RGB), uint8 or uint16, full range.
+    alpha: H x W of the same type, or None. exif, icc, xmp: as stored, or None. format: Pillow's name of the file format.
+    lossless: of a WebP. dpi: dots per inch across and down. png_chunks: others worth keeping in a PNG.
+    notes: what reading could not keep, one line each.
+    """
+
+    pixels: Samples
+    alpha: Samples | None = None
+    exif: bytes | None = field(default=None, repr=False)
+    icc: bytes | None = field(default=None, repr=False)
+    xmp: bytes | None = field(default=None, repr=False)
+    format: str = "PNG"
+    lossless: bool = False
+    dpi: tuple[float, float] | None = None
+    png_chunks: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def bit_depth(self) -> int:
+        return 8 * self.pixels.dtype.itemsize
+
+    @property
+    def orientation(self) -> int:
+        """The EXIF orientation, 1 to 8; 1 is upright."""
+        if not self.exif:
+            return 1
+        tags = PIL.Image.Exif()
+        tags.load(self.exif)
+        value = tags.get(_ORIENTATION, 1)
+        return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+    def with_pixels(self, pixels: Samples) -> "Image":
+        """The same picture with other samples of the same size and type."""
+        return replace(self, pixels=pixels)
+
+
+def read_image(path: str | Path) -> Image:
+    """Read a PNG, JPEG, WebP, TIFF or AVIF file: 8 bits, and 16 bits of PNG and TIFF.
+
+    Palettes and bitmaps become grey or RGB. Raises InputNotFoundError, NotMediaError, CorruptInputError (also where
+    the file breaks off), UnsupportedMediaError (animated, several pages, CMYK, float samples, absurd size).
+    """
+    path = Path(path)
+    head = check_readable(path)
+    known = sniff(head) == "image"
+    try:
+        # One read: the file may be replaced while it is being decoded, and it is decoded up to twice.
+        data = path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+                check_dimensions(path, picture.width, picture.height)
+                return _decoded(path, picture, data)
+    except AcutanceError:
+        raise
+    except PIL.Image.DecompressionBombError as error:
+        raise UnsupportedMediaError(
+            f"{path}: its header announces more than {MAX_PIXELS >> 20} million pixels"
+        ) from error
+    except PIL.UnidentifiedImageError as error:
+        if known:
+            raise CorruptInputError(f"{path}: an image whose header cannot be read") from error
+        raise NotMediaError(f"{path}: not an image that is known here ({', '.join(_FORMATS)})") from error
+    except _UNREADABLE as error:
+        raise CorruptInputError(f"{path}: the image cannot be decoded: {_one_line(error)}") from error
+
+
+def _decoded(path: Path, picture: PIL.Image.Image, data: bytes) -> Image:
+    notes: list[str] = []
+    count = getattr(picture, "n_frames", 1)
+    name = picture.format or "PNG"
+    if name == "MPO":
+        notes.append(f"the file holds {count} pictures; the first is kept")
+        name = "JPEG"
+    elif count > 1:
+        what = f"a TIFF of {count} pages" if name == "TIFF" else f"an animation of {count} frames"
+        raise UnsupportedMediaError(f"{path}: {what}; single pictures are accepted")
+    exif, xmp = _exif(picture, name), picture.info.get("xmp")
+    image = Image(
+        pixels=np.zeros((1, 1), np.uint8),
+        exif=exif,
+        icc=picture.info.get("icc_profile") or None,
+        xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
+        format=name,
+        lossless=name == "WEBP" and b"VP8L" in data[:4096],
+        dpi=_dpi(picture),
+        png_chunks=tuple(c for c in _png.chunks(data) if c[0] in _KEPT_CHUNKS) if name == "PNG" else (),
+    )
+    if name == "AVIF" and _avif_depth(data) > 8:
+        notes.append(f"{_avif_depth(data)}-bit AVIF is read as 8-bit")
+    samples = _deep_samples(path, picture, data, name)
+    if samples is None:
+        samples = _samples(path, picture)
+    colours = 3 if samples.shape[2] >= 3 else 1
+    pixels = samples[:, :, :3] if colours == 3 else samples[:, :, 0]
+    alpha = samples[:, :, colours] if samples.shape[2] > colours else None
+    return replace(
+        image,
+        pixels=np.ascontiguousarray(pixels),
+        alpha=None if alpha is None else np.ascontiguousarray(alpha),
+        notes=tuple(notes),
+    )
+
+
+def _deep_samples(path: Path, picture: PIL.Image.Image, data: bytes, name: str) -> NDArray[np.uint16] | None:
+    """The samples of a 16-bit file, which Pillow would cut to 8 where there is more than grey; None for others."""
+    if name == "PNG" and _png.header_depth(data) == 16:
+        if not any(chunk == b"IEND" for chunk, _ in _png.chunks(data)):
+            raise CorruptInputError(f"{path}: the image breaks off")
+        return _png.decode_deep(data)
+    if name == "TIFF" and not picture.mode.startswith("I;16"):
+        tags: Any = picture.tag_v2  # type: ignore[attr-defined]
+        bits = set(tags.get(258, (1,)))
+        if bits == {16} and tags.get(262) in (1, 2) and set(tags.get(339, (1,))) == {1}:
+            return _png.decode_deep_tiff(data)
+        if max(bits) > 8:
+            raise UnsupportedMediaError(f"{path}: a TIFF of {max(bits)}-bit samples of this kind is not accepted")
+    return None
+
+
+def _samples(path: Path, picture: PIL.Image.Image) -> Samples:
+    """H x W x channels by Pillow, of the modes that mean grey or RGB."""
+    mode = picture.mode
+    if mode.startswith("I;16"):
+        deep = np.asarray(picture)
+        return deep.astype(np.uint16)[:, :, None]
+    see_through = "transparency" in picture.info
+    targets = {
+        "1": "L", "L": "LA" if see_through else "L", "LA": "LA", "RGB": "RGBA" if see_through else "RGB",
+        "RGBA": "RGBA", "RGBX": "RGB", "P": "RGBA" if see_through else "RGB", "PA": "RGBA", "YCbCr": "RGB",
+    }  # fmt: skip
+    if mode not in targets:
+        kinds = {"CMYK": "CMYK (made for print)", "F": "float samples", "I": "32-bit samples", "LAB": "CIE Lab"}
+        raise UnsupportedMediaError(f"{path}: {kinds.get(mode, mode)} is not accepted; convert it to RGB first")
+    picture.load()
+    converted = picture if mode == targets[mode] else picture.convert(targets[mode])
+    samples: NDArray[np.uint8] = np.asarray(converted, np.uint8)
+    return samples[:, :, None] if samples.ndim == 2 else samples
+
+
+def _exif(picture: PIL.Image.Image, name: str) -> bytes | None:
+    if name != "TIFF":
+        stored = picture.info.get("exif")
+        if isinstance(stored, bytes) and stored:
+            return stored
+    tags = picture.getexif()
+    if name == "TIFF":
+        kept = PIL.Image.Exif()
+        for tag in _TIFF_TAGS:
+            if tag in tags:
+                kept[tag] = tags[tag]
+        for pointer in (0x8769, 0x8825):
+            inner = tags.get_ifd(pointer)
+            if inner:
+                kept.get_ifd(pointer).update(inner)
+        tags = kept
+    return tags.tobytes() if len(tags) else None
+
+
+def _dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
+    dpi = picture.info.get("dpi")
+    try:
+        return (float(dpi[0]), float(dpi[1])) if dpi and float(dpi[0]) > 0 and float(dpi[1]) > 0 else None
+    except (TypeError, ValueError, IndexError, ZeroDivisionError):
+        return None
+
+
+def _avif_depth(data: bytes) -> int:
+    at = data.find(b"av1C", 0, 1 << 16)
+    flags = data[at + 6] if 0 <= at < len(data) - 6 else 0
+    return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def write_image(
+    image: Image,
+    path: str | Path,
+    *,
+    quality: int = 95,
+    overwrite: bool = False,
+    source: str | Path | None = None,
+) -> None:
+    """Write a picture in the format that the suffix of ``path`` names, with its alpha, EXIF, ICC profile and XMP.
+
+    quality: 1 to 100, of JPEG (4:4:4), WebP and AVIF (4:4:4); a WebP that was lossless stays so. 16-bit samples stay
+    so in PNG and TIFF, and are rounded to 8 bits elsewhere. Alpha keeps every bit, also where colours are invisible.
+    source: the file the picture was read from; the output must not be it.
+    Raises UsageError (unknown suffix, a quality out of range, alpha into a JPEG), OutputExistsError, OutputError.
+    """
+    path = Path(path)
+    try:
+        name = _BY_SUFFIX[path.suffix.lower()]
+    except KeyError:
+        accepted = ", ".join(_BY_SUFFIX)
+        raise UsageError(f"{path}: images are written as {accepted}; not {path.suffix or 'without a suffix'}") from None
+    if not 1 <= quality <= 100:
+        raise UsageError(f"quality is from 1 to 100, not {quality}")
+    if name == "JPEG" and image.alpha is not None:
+        raise UsageError(f"{path}: JPEG cannot hold the alpha channel; write PNG, WebP, TIFF or AVIF")
+    samples = _joined(image)
+    inputs = [] if source is None else [source]
+    with AtomicOutput(path, overwrite=overwrite, inputs=inputs) as output:
+        try:
+            with output.temporary.open("wb") as file:
+                _encode(image, samples, name, file, quality)
+        except AcutanceError:
+            raise
+        except (OSError, ValueError, RuntimeError, KeyError, struct.error) as error:
+            raise output_error(path, error) from error
+
+
+def _joined(image: Image) -> Samples:
+    """H x W x (1 to 4). Raises UsageError where the parts do not fit."""
+    pixels, alpha = image.pixels, image.alpha
+    if pixels.dtype not in (np.uint8, np.uint16) or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        raise UsageError(f"pixels must be H x W or H x W x 3 of uint8 or uint16, not {pixels.shape} of {pixels.dtype}")
+    parts = [pixels[:, :, None] if pixels.ndim == 2 else pixels]
+    if alpha is not None:
+        if alpha.shape != pixels.shape[:2] or alpha.dtype != pixels.dtype:
+            raise UsageError(f"alpha must be {pixels.shape[:2]} of {pixels.dtype}, not {alpha.shape} of {alpha.dtype}")
+        parts.append(alpha[:, :, None])
+    joined: Samples = np.concatenate(parts, axis=2)
+    return joined
+
+
+def _encode(image: Image, samples: Samples, name: str, file: BinaryIO, quality: int) -> None:
+    channels = samples.shape[2]
+    if samples.dtype == np.uint16 and name == "TIFF" and channels != 1:
+        file.write(_deep_tiff(image, samples))
+        return
+    if name == "PNG":
+        file.write(_png_file(image, samples))
+        return
+    options: dict[str, Any] = {}
+    if image.exif:
+        options["exif"] = image.exif
+    if image.icc:
+        options["icc_profile"] = image.icc
+    if image.xmp and name in ("JPEG", "WEBP", "AVIF"):
+        options["xmp"] = image.xmp
+    if image.dpi and name in ("JPEG", "TIFF"):
+        options["dpi"] = image.dpi
+    if name == "JPEG":
+        options |= {"quality": quality, "subsampling": "4:4:4", "optimize": True}
+    elif name == "WEBP":
+        options |= {"exact": True, "method": 4}
+        options |= {"lossless": True, "quality": 100} if image.lossless else {"quality": quality, "alpha_quality": 100}
+    elif name == "AVIF":
+        options |= {"quality": quality, "subsampling": "4:4:4"}
+        if channels in (2, 4):
+            options["advanced"] = {"alpha:lossless": "1"}
+    elif name == "TIFF":
+        options["compression"] = "tiff_adobe_deflate"
+    if samples.dtype == np.uint16 and name != "TIFF":
+        samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    _pillow(samples).save(file, name, **options)
+
+
+def _pillow(samples: Samples) -> PIL.Image.Image:
+    if samples.dtype == np.uint16:
+        return PIL.Image.fromarray(np.ascontiguousarray(samples[:, :, 0]))
+    channels = samples.shape[2]
+    if channels == 2:
+        grey = PIL.Image.fromarray(np.ascontiguousarray(samples[:, :, 0]))
+        return PIL.Image.merge("LA", (grey, PIL.Image.fromarray(np.ascontiguousarray(samples[:, :, 1]))))
+    return PIL.Image.fromarray(np.ascontiguousarray(samples[:, :, 0] if channels == 1 else samples))
+
+
+def _png_file(image: Image, samples: Samples) -> bytes:
+    if samples.dtype == np.uint16:
+        data = _png.encode_deep(np.asarray(samples, np.uint16))
+    else:
+        buffer = io.BytesIO()
+        _pillow(samples).save(buffer, "PNG")
+        data = buffer.getvalue()
+    extra = list(image.png_chunks)
+    if image.icc:
+        extra.insert(0, (b"iCCP", b"icc\0\0" + zlib.compress(image.icc)))
+        extra = [chunk for chunk in extra if chunk[0] != b"sRGB"]  # the standard allows one of the two
+    if image.exif:
+        extra.append((b"eXIf", image.exif.removeprefix(b"Exif\0\0")))
+    names = {name for name, _ in extra}
+    if image.dpi and b"pHYs" not in names:
+        extra.append((b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in image.dpi), 1)))
+    if image.xmp and not any(n == b"iTXt" and c.startswith(b"XML:com.adobe.xmp") for n, c in extra):
+        extra.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + image.xmp))
+    return _png.with_chunks(data, extra)
+
+
+def _deep_tiff(image: Image, samples: Samples) -> bytes:
+    """A TIFF of 16-bit RGB or with alpha, which Pillow reads only in part and does not write at all (TIFF 6.0)."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    height, width, channels = samples.shape
+    packed = zlib.compress(np.ascontiguousarray(samples, "<u2").tobytes(), 6)
+    directory = ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+    if image.exif:
+        tags = PIL.Image.Exif()
+        tags.load(image.exif)
+        for tag in _TIFF_TAGS:
+            if tag in tags:
+                directory[tag] = tags[tag]
+        for pointer in (0x8769, 0x8825):
+            if tags.get_ifd(pointer):
+                directory[pointer] = tags.get_ifd(pointer)
+    directory[256], directory[257] = width, height
+    directory[258] = (16,) * channels
+    directory[259] = 8  # Deflate
+    directory[262] = 2 if channels >= 3 else 1
+    directory[277], directory[278] = channels, height
+    directory[279], directory[284] = len(packed), 1
+    if channels in (2, 4):
+        directory[338] = (2,)  # alpha that is not multiplied into the colours
+    if image.dpi:
+        directory[282], directory[283], directory[296] = image.dpi[0], image.dpi[1], 2
+    if image.xmp:
+        directory.tagtype[700] = 1
+        directory[700] = image.xmp
+    if image.icc:
+        directory.tagtype[34675] = 7
+        directory[34675] = image.icc
+    header = b"II*\0" + struct.pack("<I", 8)
+    directory[273] = 8
+    directory[273] = 8 + len(directory.tobytes(8))
+    return header + directory.tobytes(8) + packed

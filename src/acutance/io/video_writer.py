@@ -1,0 +1,279 @@
+"""Writing video files: new luma into the file it came from, everything else of it kept."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from acutance._av import CHROMA_LOCATIONS, av, plane_view
+from acutance.errors import AcutanceError, OutputError, UsageError
+from acutance.frame import Frame, Plane
+from acutance.io._checks import check_dimensions
+from acutance.io._copy import StreamCopier
+from acutance.io._encoders import choose_encoder, container_format
+from acutance.io.files import AtomicOutput, output_error
+from acutance.io.video import VideoReader
+
+__all__ = ["VideoWriter"]
+
+
+class _Canvas:
+    """The encoder's own frame behind the planes that :meth:`VideoWriter.new_frame` hands out."""
+
+    def __init__(self, picture: av.VideoFrame, planes: tuple[Plane, ...]) -> None:
+        self.picture = picture
+        self.planes = planes
+
+
+class VideoWriter:
+    """Writes frames to a video file that keeps all else of another one. A context manager.
+
+    >>> with VideoReader("in.mp4") as reader, VideoWriter("out.mp4", reader) as writer:
+    ...     for frame in reader:
+    ...         out = writer.new_frame(frame)      # chroma and times of frame; luma to be written
+    ...         out.luma[:] = engine.run(frame.luma)
+    ...         writer.write(out)
+
+    path: where to; its suffix names the format (MP4, MOV, Matroska, WebM, MPEG-TS, NUT). template: the reader of the
+    input. Kept from it: pixel format, every frame's time, rotation, colour range, matrix, primaries, transfer, chroma
+    location, sample aspect ratio, audio, subtitles, other streams, attached files, chapters, tags.
+    encoder: libx264, libx265, libvpx-vp9, libsvtav1 or ffv1 (lossless); the first that fits where None, and
+    ``encoder`` says which. crf or bitrate (bits per second), preset: the encoder's own; its defaults are good to look
+    at (libx264: crf 18, medium). width, height: of the frames written; those of the reader where None.
+    copy_streams: whether to carry over audio, subtitles and the rest.
+
+    ``notes`` lists, one line each, what the output cannot hold. The file appears under its name when the block is left
+    without an exception, and not at all otherwise.
+    Raises UsageError (unknown encoder or option), OutputExistsError, OutputError (no such folder, full disk, an
+    encoder that cannot take the picture).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        template: VideoReader,
+        *,
+        encoder: str | None = None,
+        crf: float | None = None,
+        bitrate: int | None = None,
+        preset: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        overwrite: bool = False,
+        copy_streams: bool = True,
+    ) -> None:
+        self.path = Path(path)
+        self.template = template
+        self.width, self.height = width or template.width, height or template.height
+        check_dimensions(self.path, self.width, self.height)
+        info = template.info
+        self._container_name = container_format(self.path)
+        self._encoder = choose_encoder(
+            encoder,
+            path=self.path,
+            container=self._container_name,
+            pix_fmt=info.pix_fmt,
+            width=self.width,
+            height=self.height,
+        )
+        self.encoder = self._encoder.name
+        self._options = self._encoder.settings(crf=crf, bitrate=bitrate, preset=preset)
+        self._bitrate = bitrate
+        self._copy_streams = copy_streams
+        self._atomic = AtomicOutput(self.path, overwrite=overwrite, inputs=[template.path])
+        self._output: av.container.OutputContainer | None = None
+        self._copier: StreamCopier | None = None
+        self._own_notes: list[str] = []
+        self.frames_written = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be carried over, one line each."""
+        return [*self._own_notes, *(self._copier.notes if self._copier else [])]
+
+    def __enter__(self) -> Self:
+        self._atomic.__enter__()
+        try:
+            self._begin()
+        except BaseException as error:
+            self._abandon()
+            if isinstance(error, (av.error.FFmpegError, OSError, ValueError)) and not isinstance(error, AcutanceError):
+                raise output_error(self.path, error) from error
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._abandon()
+        else:
+            self.close()
+
+    # -- frames -----------------------------------------------------------------------------------------------------
+
+    def new_frame(self, like: Frame) -> Frame:
+        """A frame to write to: planes on the encoder's own memory, chroma and everything else as in ``like``.
+
+        Where the writer's size is that of ``like`` its chroma is copied; otherwise both are left to be written. Luma
+        holds no particular values. Do not touch the planes once the frame has been given to :meth:`write`.
+        """
+        picture = av.VideoFrame(self.width, self.height, self.template.info.pix_fmt)
+        depth = self.template.info.bit_depth
+        planes = tuple(plane_view(picture, i, bit_depth=depth) for i in range(len(picture.planes)))
+        if like.chroma is not None and len(planes) == 3:
+            for target, source in zip(planes[1:], like.chroma, strict=True):
+                if target.shape == source.shape:
+                    np.copyto(target, source, casting="no")
+        chroma = (planes[1], planes[2]) if len(planes) == 3 else None
+        return replace(like, luma=planes[0], chroma=chroma, bit_depth=depth, backing=_Canvas(picture, planes))
+
+    def write(self, frame: Frame) -> None:
+        """Encode a frame: one from :meth:`new_frame`, without a copy, or any other of the same size and format.
+
+        Raises UsageError where its planes do not fit or its time is not after that of the frame before; OutputError.
+        """
+        if self._output is None:
+            raise OutputError(f"{self.path}: is not open for writing")
+        picture = self._picture(frame)
+        origin = self.template.origin
+        if frame.pts is None or frame.time_base is None:
+            picture.pts = self._last_pts + self._step if self.frames_written else 0
+            time = origin + picture.pts * self._time_base
+        else:
+            time = frame.pts * frame.time_base
+            picture.pts = round((time - origin) / self._time_base)
+        picture.time_base = self._time_base
+        picture.duration = self._step
+        if self.frames_written and picture.pts <= self._last_pts:
+            raise UsageError(f"{self.path}: frame times must increase; {picture.pts} follows {self._last_pts}")
+        self._last_pts = picture.pts
+        try:
+            for packet in self._stream.encode(picture):
+                self._output.mux(packet)
+            if self._copier is not None:
+                self._copier.copy_until(self._output, time)
+        except (av.error.FFmpegError, OSError) as error:
+            raise output_error(self.path, error) from error
+        self.frames_written += 1
+
+    def _picture(self, frame: Frame) -> av.VideoFrame:
+        canvas = frame.backing
+        given = (frame.luma, *(frame.chroma or ()))
+        if isinstance(canvas, _Canvas) and len(given) == len(canvas.planes):
+            if all(a is b for a, b in zip(given, canvas.planes, strict=True)):
+                frame_picture: av.VideoFrame = canvas.picture
+                return frame_picture
+        copy = self.new_frame(replace(frame, chroma=None))
+        own = copy.backing
+        if not isinstance(own, _Canvas) or [p.shape for p in given] != [p.shape for p in own.planes]:
+            expected = [p.shape for p in own.planes] if isinstance(own, _Canvas) else []
+            raise UsageError(f"{self.path}: planes of {[p.shape for p in given]} do not fit {expected}")
+        if any(p.dtype != q.dtype for p, q in zip(given, own.planes, strict=True)):
+            raise UsageError(f"{self.path}: planes must be {own.planes[0].dtype}, not {frame.luma.dtype}")
+        for target, source in zip(own.planes, given, strict=True):
+            np.copyto(target, source, casting="no")
+        return own.picture
+
+    # -- the file ---------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        info = self.template.info
+        container = self._container_name
+        options = {}
+        if container in ("mp4", "mov"):
+            options["movflags"] = "+faststart"
+        self._output = output = av.open(
+            f"file:{self._atomic.temporary}", "w", format=container, container_options=options,
+            metadata_errors="surrogateescape",
+        )  # fmt: skip
+        if self._copy_streams:
+            self._copier = StreamCopier(
+                self.template.path,
+                self.template.stream_index,
+                origin=self.template.origin,
+                end=self.template.end,
+                cut=self.template.starts_late,
+            )
+        codec_options = dict(self._options)
+        location = info.colour.chroma_location
+        if location and not info.pix_fmt.startswith("gray"):
+            codec_options["chroma_sample_location"] = CHROMA_LOCATIONS[location]
+        if self._copier is not None:
+            self._copier.add_tags(output)
+        self._stream = self._add_picture(output, codec_options)
+        if container in ("mp4", "mov") and any(key.startswith("com.") for key in output.metadata):
+            # Phones' own tags have no place among MP4's fixed ones; this stores them under their names.
+            output.container_options["movflags"] = "+faststart+use_metadata_tags"
+        output.start_encoding()
+        self._time_base = info.time_base
+        rate = info.average_rate or Fraction(25)
+        self._step = max(1, round(1 / rate / self._time_base))
+        self._last_pts = 0
+
+    def _add_picture(self, output: av.container.OutputContainer, options: dict[str, str]) -> "av.video.stream.VideoStream":
+        info = self.template.info
+        if self._copier is not None:
+            # Streams keep their order, so the picture is added between those before and behind it.
+            self._copier.add_streams(output, before=True)
+        stream: av.video.stream.VideoStream = output.add_stream(
+            self.encoder, rate=info.average_rate or Fraction(25), options=options,
+            width=self.width, height=self.height, time_base=info.time_base, bit_rate=self._bitrate or 0,
+        )  # fmt: skip
+        context = stream.codec_context
+        context.pix_fmt = info.pix_fmt
+        context.color_range = info.tagged_range
+        context.colorspace = info.colour.matrix
+        context.color_primaries = info.colour.primaries
+        context.color_trc = info.colour.transfer
+        if info.sample_aspect_ratio is not None:
+            context.sample_aspect_ratio = info.sample_aspect_ratio
+        if self.encoder == "libx265" and self._container_name in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # Apple's players take no other
+        if info.display_matrix is not None:
+            if self._container_name in ("mpegts", "nut"):
+                self._own_notes.append(f"{self._container_name} cannot hold the rotation ({info.rotation} degrees)")
+            else:
+                stream.set_display_matrix(info.display_matrix)
+        if self._copier is not None:
+            self._copier.add_streams(output, before=False)
+            self._copier.describe_picture(stream)
+        return stream
+
+    def close(self) -> None:
+        """Finish the file and put it under its name. Does nothing the second time."""
+        if self._output is None:
+            return
+        try:
+            if not self.frames_written:
+                raise OutputError(f"{self.path}: not one frame was written")
+            for packet in self._stream.encode(None):
+                self._output.mux(packet)
+            if self._copier is not None:
+                self._copier.copy_until(self._output, None)
+            self._output.close()
+            self._output = None
+            self._atomic.commit()
+        except BaseException as error:
+            self._abandon()
+            if isinstance(error, (av.error.FFmpegError, OSError)) and not isinstance(error, AcutanceError):
+                raise output_error(self.path, error) from error
+            raise
+        finally:
+            if self._copier is not None:
+                self._copier.close()
+
+    def _abandon(self) -> None:
+        # Removed first: finishing an MP4 that nobody will see would read and write all of it once more.
+        self._atomic.discard()
+        output, self._output = self._output, None
+        if self._copier is not None:
+            self._copier.close()
+        if output is not None:
+            try:
+                output.close()
+            except (av.error.FFmpegError, OSError, ValueError):
+                pass

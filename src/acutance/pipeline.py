@@ -1,0 +1,203 @@
+"""File jobs: every frame of a video, or one picture, from file to file. Nothing is dropped, nothing half-written."""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from acutance._background import Consumer, Producer
+from acutance.errors import UsageError
+from acutance.frame import Frame, Plane, luma_limits
+from acutance.io import VideoReader, VideoWriter, Y4MReader, Y4MWriter, read_image, write_image
+from acutance.scaling import scale_image, scaled_size
+from acutance.sharpener import FrameSharpener
+
+__all__ = ["JobReport", "Progress", "sharpen_image", "sharpen_stream", "sharpen_video"]
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, frames in all or 0 where unknown) after each frame, in the thread of the caller."""
+
+_QUEUE = 6  # frames between two stages: enough to even out key frames, few enough to stay out of memory's way
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What a job did.
+
+    frames: written. seconds: it took. damaged: what the input had lost, or None. notes: what the output cannot hold
+    or what was converted, one line each.
+    """
+
+    source: str
+    target: str
+    frames: int
+    width: int
+    height: int
+    seconds: float
+    damaged: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def fps(self) -> float:
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+
+def sharpen_image(
+    sharpener: FrameSharpener,
+    source: str | Path,
+    target: str | Path,
+    *,
+    scale: float = 1.0,
+    split: bool = False,
+    quality: int = 95,
+    overwrite: bool = False,
+) -> JobReport:
+    """Sharpen one picture file. scale: resize by this first (bicubic). split: left half before, right half after.
+
+    quality: of JPEG, WebP and AVIF, 1 to 100. Raises what :func:`read_image` and :func:`write_image` raise.
+    """
+    started = time.monotonic()
+    image = scale_image(read_image(source), scale)
+    pixels = sharpener(image.pixels)
+    if split:
+        _join_halves(image.pixels, pixels, int(np.iinfo(pixels.dtype).max))
+    write_image(image.with_pixels(pixels), target, quality=quality, overwrite=overwrite, source=source)
+    return JobReport(
+        str(source), str(target), 1, image.width, image.height, time.monotonic() - started, notes=list(image.notes)
+    )
+
+
+def sharpen_video(
+    sharpener: FrameSharpener,
+    source: str | Path,
+    target: str | Path | BinaryIO,
+    *,
+    scale: float = 1.0,
+    split: bool = False,
+    start: float = 0.0,
+    duration: float | None = None,
+    encoder: str | None = None,
+    crf: float | None = None,
+    bitrate: int | None = None,
+    preset: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> JobReport:
+    """Sharpen a video file: decode, sharpen and encode run side by side, frame by frame, none dropped.
+
+    target: a path, or a binary stream, which gets Y4M. scale: resize by this first (bicubic). start, duration: seconds.
+    encoder, crf, bitrate (bits per second), preset: see :class:`acutance.io.VideoWriter`.
+    A video that breaks off yields what could be read; ``damaged`` of the report then says so.
+    Raises what the reader and writer raise; nothing is left under the target's name then.
+    """
+    started = time.monotonic()
+    with ExitStack() as stack:
+        # The size is only known once the file is open; opening twice is cheaper than a reader that changes its mind.
+        size = None
+        if scale != 1.0:
+            with VideoReader(source) as probe:
+                size = scaled_size(probe.width, probe.height, scale, multiple=2)
+        reader = stack.enter_context(VideoReader(source, start=start, duration=duration, size=size))
+        total = _frames_expected(reader, start, duration)
+        if isinstance(target, str | Path):
+            writer = stack.enter_context(
+                VideoWriter(
+                    target, reader, encoder=encoder, crf=crf, bitrate=bitrate, preset=preset, overwrite=overwrite
+                )
+            )
+            frames = _run(sharpener, reader, writer.new_frame, writer.write, split, total, progress)
+            writer.close()
+            notes = [*reader.notes, *writer.notes]
+        else:
+            stream = Y4MWriter(target, rate=reader.info.average_rate)
+            frames = _run(sharpener, reader, None, stream.write, split, total, progress)
+            notes = [*reader.notes]
+        return JobReport(
+            str(source),
+            str(target) if isinstance(target, str | Path) else "-",
+            frames,
+            reader.width,
+            reader.height,
+            time.monotonic() - started,
+            reader.damaged,
+            notes,
+        )
+
+
+def sharpen_stream(
+    sharpener: FrameSharpener,
+    source: BinaryIO,
+    target: BinaryIO,
+    *,
+    split: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> JobReport:
+    """Sharpen a Y4M stream into a Y4M stream."""
+    started = time.monotonic()
+    reader = Y4MReader(source)
+    writer = Y4MWriter(target)
+    sizes: list[tuple[int, int]] = []
+
+    def write(frame: Frame) -> None:
+        sizes[:] = [(frame.width, frame.height)]
+        writer.write(frame)
+
+    frames = _run(sharpener, reader, None, write, split, 0, progress)
+    width, height = sizes[0] if sizes else (0, 0)
+    return JobReport("-", "-", frames, width, height, time.monotonic() - started, reader.damaged)
+
+
+def _run(
+    sharpener: FrameSharpener,
+    frames: Iterable[Frame],
+    new_frame: Callable[[Frame], Frame] | None,
+    write: Callable[[Frame], None],
+    split: bool,
+    total: int,
+    progress: Progress,
+) -> int:
+    """Decoding thread, sharpening here, encoding thread. Returns the number of frames written."""
+    done = 0
+    with (
+        Producer(frames, name="decode", ahead=_QUEUE) as decoded,
+        Consumer(write, name="encode", behind=_QUEUE) as encoding,
+    ):
+        for frame in decoded:
+            if new_frame is None:
+                sharp = sharpener.frame(frame)
+            else:
+                canvas = new_frame(frame)
+                sharpener.frame(frame, out=canvas.luma)
+                sharp = canvas
+            if split:
+                _join_halves(frame.luma, sharp.luma, luma_limits(frame.bit_depth, full_range=frame.full_range)[1])
+            encoding.put(sharp)
+            done += 1
+            progress(done, total)
+        encoding.finish()
+    return done
+
+
+def _frames_expected(reader: VideoReader, start: float, duration: float | None) -> int:
+    """How many frames will come, as far as the file says; 0 where it does not."""
+    info = reader.info
+    if info.average_rate is None:
+        return info.frame_count if start == 0 and duration is None else 0
+    spans = [s for s in (None if info.duration is None else info.duration - start, duration) if s is not None]
+    if start == 0 and duration is None and info.frame_count:
+        return info.frame_count
+    return max(1, round(min(spans) * float(info.average_rate))) if spans else 0
+
+
+def _join_halves(before: Plane, after: Plane, white: int) -> None:
+    """Write the left half of ``before`` into ``after``, and a thin line between."""
+    middle = before.shape[1] // 2
+    if middle == 0:
+        raise UsageError("a split view needs at least two columns")
+    after[:, :middle] = before[:, :middle]
+    line = max(1, before.shape[1] // 640)
+    after[:, middle : middle + line] = white
