@@ -10,7 +10,7 @@ from acutance._av import av
 
 TIME_BASE = Fraction(1, 12800)
 EVEN = [512 * i for i in range(10)]
-UNEVEN = [0, 512, 1300, 1400, 2600, 3000, 4800, 5000, 6000, 6001]
+UNEVEN = [0, 512, 1300, 1400, 2600, 3000, 4800, 5000, 6000, 6100]
 
 
 def picture(index: int, width: int, height: int, pix_fmt: str) -> av.VideoFrame:

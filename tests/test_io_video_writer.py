@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from io_clips import EVEN, UNEVEN, frame_times, make_clip, packets
 
 from acutance._av import av
 from acutance.errors import OutputError, OutputExistsError, UsageError
 from acutance.frame import Frame
 from acutance.io import VideoReader, VideoWriter
+from io_clips import EVEN, UNEVEN, frame_times, make_clip, packets
 
 
-def pass_through(source: Path, target: Path, *, start: float = 0.0, duration: float | None = None, **options: Any) -> VideoWriter:
+def pass_through(
+    source: Path, target: Path, *, start: float = 0.0, duration: float | None = None, **options: Any
+) -> VideoWriter:
     """Read, write, and give back the writer for its notes."""
-    with VideoReader(source, start=start, duration=duration) as reader, VideoWriter(target, reader, **options) as writer:
+    with (
+        VideoReader(source, start=start, duration=duration) as reader,
+        VideoWriter(target, reader, **options) as writer,
+    ):
         for frame in reader:
             out = writer.new_frame(frame)
             out.luma[:] = frame.luma
@@ -49,7 +54,7 @@ def test_times_change_by_less_than_a_millisecond_into_matroska(tmp_path: Path) -
 @pytest.mark.parametrize("encoder", ["libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1"])
 def test_every_encoder_keeps_times_colour_and_picture(tmp_path: Path, encoder: str) -> None:
     colour = {"color_range": 2, "colorspace": 1, "color_primaries": 1, "color_trc": 1}
-    source = make_clip(tmp_path / "a.mkv", pts=UNEVEN[:8] + [6400, 7100], colour=colour, encoder="ffv1")
+    source = make_clip(tmp_path / "a.mkv", pts=[*UNEVEN[:8], 6400, 7100], colour=colour, encoder="ffv1")
     writer = pass_through(source, tmp_path / "b.mkv", encoder=encoder)
     assert writer.encoder == encoder
     assert frame_times(tmp_path / "b.mkv") == frame_times(source)
@@ -108,18 +113,22 @@ def test_untagged_colour_stays_untagged(tmp_path: Path) -> None:
         assert reader.info.colour.matrix == reader.info.colour.primaries == 2
 
 
-@pytest.mark.parametrize("pix_fmt", ["yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le", "gray10le"])
+DEEP = ["yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le", "yuv444p12le"]
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv422p", "yuv444p", *DEEP])
 def test_sampling_and_depth_are_kept(tmp_path: Path, pix_fmt: str) -> None:
     source = make_clip(tmp_path / "a.mkv", pix_fmt=pix_fmt, encoder="ffv1")
-    writer = pass_through(source, tmp_path / "b.mkv")
+    pass_through(source, tmp_path / "b.mkv")
     with VideoReader(tmp_path / "b.mkv") as reader:
-        assert reader.info.pix_fmt == pix_fmt.replace("gray10le", reader.info.pix_fmt if writer.encoder != "ffv1" else "gray10le")
-        assert reader.info.bit_depth == int(pix_fmt[-4:-2]) if pix_fmt.endswith("le") else 8
+        assert reader.info.pix_fmt == pix_fmt
 
 
 @pytest.mark.parametrize("encoder", ["libx264", None])
 def test_full_range_by_name_stays_full_range(tmp_path: Path, encoder: str | None) -> None:
-    source = make_clip(tmp_path / "a.avi", encoder="mjpeg", pix_fmt="yuvj420p", time_base=Fraction(1, 25), pts=list(range(6)))
+    source = make_clip(
+        tmp_path / "a.avi", encoder="mjpeg", pix_fmt="yuvj420p", time_base=Fraction(1, 25), pts=list(range(6))
+    )
     pass_through(source, tmp_path / "b.mp4", encoder=encoder, crf=5)
     with VideoReader(source) as a, VideoReader(tmp_path / "b.mp4") as b:
         assert b.info.full_range
@@ -146,12 +155,14 @@ def test_sound_subtitles_chapters_and_tags_go_along(tmp_path: Path, suffix: str,
     assert writer.notes == []
     assert packets(target, "audio") == packets(source, "audio")
     assert len(packets(source, "audio")) > 15
-    assert [data for _, data in packets(target, "subtitle")] == [data for _, data in packets(source, "subtitle")]
+    spoken = [[(t, d) for t, d in packets(p, "subtitle") if b"hello" in d] for p in (source, target)]  # MP4 pads gaps
+    assert spoken[0] == spoken[1]
+    assert len(spoken[0]) == 2
     with av.open(str(source)) as a, av.open(str(target)) as b:
         assert [c["metadata"]["title"] for c in b.chapters()] == ["first", "second"]
         assert [c["start"] * c["time_base"] for c in b.chapters()] == [0, Fraction(1, 5)]
-        assert b.metadata["title"] == "A call"
-        assert b.metadata["comment"] == "naïve"
+        tags = {key.lower(): value for key, value in b.metadata.items()}
+        assert (tags["title"], tags["comment"]) == ("A call", "naïve")
         assert [s.type for s in a.streams] == [s.type for s in b.streams]
         assert b.streams.audio[0].metadata["language"] == "nld"
         assert b.streams.subtitles[0].metadata["language"] == "fra"
@@ -163,7 +174,7 @@ def test_what_the_container_cannot_hold_is_left_out_with_a_line(tmp_path: Path) 
     source = make_clip(tmp_path / "a.mkv", audio=True, subtitle="subrip", attachment=True)
     writer = pass_through(source, tmp_path / "b.mp4")
     assert len(writer.notes) == 2
-    assert any("subtitle stream 2 (srt) is left out" in note or "subtitle stream 2 (subrip)" in note for note in writer.notes)
+    assert any(note.startswith("subtitle stream 2") and "MP4 cannot hold it" in note for note in writer.notes)
     assert any("attachment" in note for note in writer.notes)
     assert packets(tmp_path / "b.mp4", "audio")
 
@@ -189,7 +200,7 @@ def test_streams_can_be_left_behind(tmp_path: Path) -> None:
 
 
 def test_an_mpeg_stream_that_starts_late_on_the_clock_starts_at_zero_in_mp4(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "a.ts", audio=True, pts=EVEN)
+    source = make_clip(tmp_path / "a.ts", pts=[12800 * 3 + t for t in EVEN])
     before = frame_times(source)
     assert before[0] > 0.5
     pass_through(source, tmp_path / "b.mp4")
@@ -339,7 +350,11 @@ def test_a_job_that_stops_leaves_no_file(tmp_path: Path, error: BaseException) -
 
 def test_a_job_without_frames_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.mp4")
-    with pytest.raises(OutputError, match="not one frame"), VideoReader(source) as reader, VideoWriter(tmp_path / "b.mp4", reader):
+    with (
+        pytest.raises(OutputError, match="not one frame"),
+        VideoReader(source) as reader,
+        VideoWriter(tmp_path / "b.mp4", reader),
+    ):
         pass
     assert contents(tmp_path) == ["a.mp4"]
 
@@ -402,7 +417,9 @@ def test_no_space_left_is_said_in_plain_words(tmp_path: Path) -> None:
 
 
 def test_a_truncated_input_keeps_its_sound_and_frames(tmp_path: Path) -> None:
-    source = make_clip(tmp_path / "a.mp4", audio=True, pts=[512 * i for i in range(60)], container_options={"movflags": "+faststart"})
+    source = make_clip(
+        tmp_path / "a.mp4", audio=True, pts=[512 * i for i in range(60)], container_options={"movflags": "+faststart"}
+    )
     data = source.read_bytes()
     source.write_bytes(data[: len(data) * 2 // 3])
     pass_through(source, tmp_path / "b.mp4")
@@ -432,3 +449,42 @@ def test_frame_type_is_what_new_frame_gives(tmp_path: Path) -> None:
                 frame.pts, frame.time_base, frame.colour, frame.rotation,
             )  # fmt: skip
             writer.write(out)
+
+
+def test_cover_art_is_not_taken_for_the_picture(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "plain.mp4")
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "a.mp4"), "w") as output:
+        cover = output.add_mux_stream("png", width=32, height=32)
+        cover.disposition = av.stream.Disposition.attached_pic
+        video = output.add_stream_from_template(source.streams.video[0], opaque=True)
+        import io
+
+        import PIL.Image
+
+        buffer = io.BytesIO()
+        PIL.Image.new("RGB", (32, 32), "red").save(buffer, "PNG")
+        packet = av.Packet(buffer.getvalue())
+        packet.pts = packet.dts = 0
+        packet.time_base, packet.stream = Fraction(1, 1000), cover
+        output.mux(packet)
+        for piece in source.demux(video=0):
+            if piece.size:
+                piece.stream = video
+                output.mux(piece)
+    pass_through(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    with VideoReader(tmp_path / "b.mp4") as reader:
+        assert (reader.info.width, reader.info.height) == (64, 48)
+        assert len(list(reader)) == 10
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert any(s.disposition & av.stream.Disposition.attached_pic for s in container.streams.video)
+
+
+def test_an_animated_gif_becomes_a_video(tmp_path: Path) -> None:
+    import PIL.Image
+
+    pictures = [PIL.Image.new("RGB", (32, 32), colour) for colour in ("red", "lime", "blue")]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=100)
+    pass_through(tmp_path / "a.gif", tmp_path / "b.mp4")
+    with VideoReader(tmp_path / "b.mp4") as reader:
+        lumas = [int(np.median(f.luma)) for f in reader]
+    assert lumas == pytest.approx([81, 145, 41], abs=3)

@@ -6,6 +6,7 @@ Importing PyAV takes a fifth of a second and loads FFmpeg, so this module is imp
 import os
 import re
 import threading
+from typing import Any
 
 import av
 import av.error
@@ -35,8 +36,8 @@ av.logging.set_level(None)  # FFmpeg's chatter would break one-line errors and p
 FORMAT_WHITELIST = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,ogg,asf,gif,apng,yuv4mpegpipe,ivf,h264,hevc,av1,obu,nut,mxf"
 )
-"""Containers that may be opened. Playlists and scripts (concat, hls, dash, ffmetadata, ...) are not among them: they can
-make FFmpeg read other files."""
+"""Containers that may be opened. Playlists and scripts (concat, hls, dash, ffmetadata, ...) are not among them: they
+can make FFmpeg read other files."""
 
 
 def plane_view(frame: av.VideoFrame, index: int, *, bit_depth: int) -> Plane:
@@ -44,8 +45,9 @@ def plane_view(frame: av.VideoFrame, index: int, *, bit_depth: int) -> Plane:
     plane = frame.planes[index]
     dtype: type[np.uint8] | type[np.uint16] = np.uint8 if bit_depth == 8 else np.uint16
     size = np.dtype(dtype).itemsize
-    rows = np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // size)
-    return rows[:, : plane.width]
+    rows: Any = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, plane.line_size // size)
+    view: Plane = rows[:, : plane.width]
+    return view
 
 
 def reason(error: BaseException) -> str:

@@ -35,7 +35,7 @@ _PUBLIC = {
     "write_image": "acutance.io.images",
 }
 
-__all__ = [*_PUBLIC]  # noqa: PLE0604
+__all__ = [*_PUBLIC]
 
 
 def __getattr__(name: str) -> object:

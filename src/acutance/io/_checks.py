@@ -1,6 +1,5 @@
 """What every reader checks before it believes a file: that it is there, and that its size is one a picture can have."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +31,7 @@ def check_dimensions(source: str | Path, width: int, height: int) -> None:
 
 
 def check_readable(path: Path) -> bytes:
-    """The first bytes of a file (up to 64). Raises InputNotFoundError, or NotMediaError where it is empty or a script."""
+    """The first bytes of a file, 64 at most. Raises InputNotFoundError; NotMediaError where it is empty or a script."""
     try:
         if path.is_dir():
             raise NotMediaError(f"{path}: is a folder, not a picture or video")
@@ -67,6 +66,6 @@ def sniff(head: bytes) -> Kind | None:
 def same_file(first: str | Path, second: str | Path) -> bool:
     """Whether two paths lead to one file, through links as well; False where either is missing."""
     try:
-        return os.path.samefile(first, second)
+        return Path(first).samefile(second)
     except OSError:
         return False

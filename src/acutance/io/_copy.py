@@ -1,5 +1,6 @@
-"""Everything of a video file that is not the picture, carried over as it is: sound, subtitles, fonts, chapters, tags."""
+"""Everything of a video file that is not the picture, carried over: sound, subtitles, fonts, chapters, tags."""
 
+import contextlib
 import errno
 import io
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acutance._av import av, reason
-from acutance.io.video import open_container
+from acutance.io._open import open_container
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -114,16 +115,18 @@ class StreamCopier:
             if stream.index not in self._targets:
                 stream.discard = av.stream.Discard.all
         if self._cut and self._origin > 0:
-            try:
-                # Subtitles that began before and still show are dropped with what lies before: a cut is a cut.
+            # Where it cannot seek, everything before is read and dropped.
+            with contextlib.suppress(av.error.FFmpegError, OSError):
                 self._container.seek(int(self._origin * 1_000_000), backward=True)
-            except (av.error.FFmpegError, OSError):
-                pass
         try:
             for packet in self._container.demux(streams):
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 if stamp is None:
-                    continue  # the demuxer's closing packets
+                    if packet.size and packet.stream.disposition & av.stream.Disposition.attached_pic:
+                        # Cover art has no time of its own; muxers ask for one.
+                        packet.pts = packet.dts = round(self._origin / packet.time_base)
+                        yield packet
+                    continue  # else one of the demuxer's closing packets
                 time = stamp * packet.time_base
                 if self._cut and time < self._origin:
                     continue

@@ -100,7 +100,9 @@ ENCODERS = {
             "libsvtav1", 25, (0, 63), "8", tuple(str(i) for i in range(14)),
             containers=frozenset({"mp4", "matroska", "webm"}),
         ),
-        Encoder("ffv1", None, options={"level": "3", "slicecrc": "1"}, containers=frozenset({"matroska", "nut", "mov"})),
+        Encoder(
+            "ffv1", None, options={"level": "3", "slicecrc": "1"}, containers=frozenset({"matroska", "nut", "mov"})
+        ),
     )
 }  # fmt: skip
 """By FFmpeg's name. The order is that of preference where none is asked for."""
@@ -129,9 +131,7 @@ def _objection(encoder: Encoder, container: str, pix_fmt: str, width: int, heigh
     return None
 
 
-def choose_encoder(
-    name: str | None, *, path: Path, container: str, pix_fmt: str, width: int, height: int
-) -> Encoder:
+def choose_encoder(name: str | None, *, path: Path, container: str, pix_fmt: str, width: int, height: int) -> Encoder:
     """The encoder of that name, or the first that fits where None.
 
     Raises UsageError for an unknown name, OutputError where it does not fit, each naming those that do.

@@ -50,7 +50,8 @@ def plan_for(name: str, width: int, height: int) -> PixelPlan | None:
         source = av.VideoFormat(name, 64, 64)
     except ValueError:
         return None
-    if name.startswith(("bayer", "xyz")) or not source.components or name.endswith(("f32le", "f32be", "f16le", "f16be")):
+    is_float = name.endswith(("f32le", "f32be", "f16le", "f16be"))
+    if is_float or name.startswith(("bayer", "xyz")) or not source.components:
         return None
     bits = 8 if source.has_palette else max(component.bits for component in source.components)
     depth = 8 if bits <= 8 else 10 if bits <= 10 else 12

@@ -3,6 +3,8 @@
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,15 +42,14 @@ def with_chunks(data: bytes, extra: Iterable[tuple[bytes, bytes]]) -> bytes:
     return data[:end] + b"".join(make_chunk(name, content) for name, content in extra) + data[end:]
 
 
-def decode_deep(data: bytes) -> NDArray[np.uint16]:
-    """The samples of a 16-bit PNG file, H x W x (1 to 4), uint16. Raises ValueError where it does not decode."""
-    return _decode(data, "png")
+def decode_deep(data: bytes, codec: str = "png") -> NDArray[np.uint16]:
+    """The samples of a 16-bit PNG (or, with ``codec="tiff"``, TIFF) file, H x W x (1 to 4), uint16.
 
-
-def _decode(data: bytes, codec: str) -> NDArray[np.uint16]:
+    Raises ValueError where it does not decode.
+    """
     from acutance._av import av, reason
 
-    context = av.CodecContext.create(codec, "r")
+    context: Any = av.CodecContext.create(codec, "r")
     try:
         frames = [*context.decode(av.Packet(data)), *context.decode(None)]
     except av.error.FFmpegError as error:
@@ -61,20 +62,13 @@ def _decode(data: bytes, codec: str) -> NDArray[np.uint16]:
     if base not in _FORMATS:
         raise ValueError(f"its samples ({name}) are not 16-bit grey or RGB")
     plane = frame.planes[0]
-    samples = np.frombuffer(plane, ">u2" if big else "<u2").reshape(frame.height, plane.line_size // 2)
+    samples = np.frombuffer(memoryview(plane), ">u2" if big else "<u2").reshape(frame.height, plane.line_size // 2)
     count = _FORMATS[base]
     return samples[:, : frame.width * count].reshape(frame.height, frame.width, count).astype(np.uint16)
 
 
-def decode_deep_tiff(data: bytes) -> NDArray[np.uint16]:
-    """The samples of a 16-bit TIFF file, H x W x (1 to 4), uint16. Raises ValueError where it does not decode."""
-    return _decode(data, "tiff")
-
-
 def encode_deep(samples: NDArray[np.uint16]) -> bytes:
     """A PNG file of 16-bit samples, H x W x (1 to 4)."""
-    from fractions import Fraction
-
     from acutance._av import av
 
     height, width, count = samples.shape
@@ -84,6 +78,6 @@ def encode_deep(samples: NDArray[np.uint16]) -> bytes:
     context.options = {"pred": "mixed", "compression_level": "6"}
     frame = av.VideoFrame(width, height, name)
     plane = frame.planes[0]
-    rows = np.frombuffer(plane, ">u2").reshape(height, plane.line_size // 2)
+    rows = np.frombuffer(memoryview(plane), ">u2").reshape(height, plane.line_size // 2)
     rows[:, : width * count] = samples.reshape(height, width * count)
     return b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])

@@ -10,7 +10,7 @@ _EBML_SEGMENT = 0x18538067
 
 
 def missing_part(path: Path) -> str | None:
-    """What is missing at the end of an MP4, MOV, Matroska, WebM or AVI file, in words; None where nothing is known to be.
+    """What is missing at the end of an MP4, MOV, Matroska, WebM or AVI file, in words; None where nothing is.
 
     Demuxers end such a file as if it were complete; only the lengths in the container tell.
     """

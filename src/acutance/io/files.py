@@ -25,9 +25,12 @@ __all__ = [
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif"})
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .qt .3gp .3g2 .mkv .webm .avi .flv .ts .mts .m2ts .mpg .mpeg .vob .ogv .ogg .wmv .asf .gif .y4m .ivf"
-    " .h264 .264 .h265 .hevc .265 .obu .av1 .nut .mxf".split()
-)
+    {
+        ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".flv", ".ts", ".mts", ".m2ts", ".mpg",
+        ".mpeg", ".vob", ".ogv", ".ogg", ".wmv", ".asf", ".gif", ".y4m", ".ivf", ".h264", ".264", ".h265", ".hevc",
+        ".265", ".obu", ".av1", ".nut", ".mxf",
+    }
+)  # fmt: skip
 _WRITABLE_VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".nut"})
 _WRITABLE_IMAGE = IMAGE_SUFFIXES
 
@@ -201,7 +204,7 @@ class AtomicOutput:
             if not self.overwrite and self._final.exists():
                 raise OutputExistsError(f"{self.path}: appeared while the job ran (overwriting was not asked for)")
             _flush_to_disk(self.temporary)
-            os.replace(self.temporary, self._final)
+            self.temporary.replace(self._final)
             self._open = False
             _flush_to_disk(self._final.parent)
         except BaseException as error:

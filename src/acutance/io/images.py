@@ -6,7 +6,7 @@ import warnings
 import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -16,11 +16,10 @@ from acutance.errors import (
     AcutanceError,
     CorruptInputError,
     NotMediaError,
-    OutputError,
     UnsupportedMediaError,
     UsageError,
 )
-from acutance.io import _png
+from acutance.io import _png, _tiff
 from acutance.io._checks import MAX_PIXELS, check_dimensions, check_readable, sniff
 from acutance.io.files import AtomicOutput, output_error
 
@@ -36,8 +35,6 @@ _BY_SUFFIX = {
 _KEPT_CHUNKS = {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, zlib.error)
 _ORIENTATION = 0x0112
-# Tags of a TIFF that describe the picture and not how its samples lie in the file.
-_TIFF_TAGS = (270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 316, 33432)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Image:
     """A still picture as stored, not turned by its orientation tag.
 
     pixels: H x W (grey) or H x W x 3 (RGB), uint8 or uint16, full range.
-    alpha: H x W of the same type, or None. exif, icc, xmp: as stored, or None. format: Pillow's name of the file format.
+    alpha: H x W of the same type, or None. exif, icc, xmp: as stored, or None. format: Pillow's name of it.
     lossless: of a WebP. dpi: dots per inch across and down. png_chunks: others worth keeping in a PNG.
     notes: what reading could not keep, one line each.
     """
@@ -142,18 +139,15 @@ def _decoded(path: Path, picture: PIL.Image.Image, data: bytes) -> Image:
     )
     if name == "AVIF" and _avif_depth(data) > 8:
         notes.append(f"{_avif_depth(data)}-bit AVIF is read as 8-bit")
-    samples = _deep_samples(path, picture, data, name)
-    if samples is None:
-        samples = _samples(path, picture)
+    deep = _deep_samples(path, picture, data, name)
+    samples: NDArray[Any] = _samples(path, picture) if deep is None else deep
+    if name == "TIFF" and deep is None:
+        samples = _tiff.as_stored(samples, image.orientation)
     colours = 3 if samples.shape[2] >= 3 else 1
-    pixels = samples[:, :, :3] if colours == 3 else samples[:, :, 0]
-    alpha = samples[:, :, colours] if samples.shape[2] > colours else None
-    return replace(
-        image,
-        pixels=np.ascontiguousarray(pixels),
-        alpha=None if alpha is None else np.ascontiguousarray(alpha),
-        notes=tuple(notes),
-    )
+    pixels: NDArray[Any] = samples[:, :, :3] if colours == 3 else samples[:, :, 0]
+    contiguous: Any = np.ascontiguousarray  # keeps the type, which its annotation does not say
+    alpha = contiguous(samples[:, :, colours]) if samples.shape[2] > colours else None
+    return replace(image, pixels=contiguous(pixels), alpha=alpha, notes=tuple(notes))
 
 
 def _deep_samples(path: Path, picture: PIL.Image.Image, data: bytes, name: str) -> NDArray[np.uint16] | None:
@@ -162,11 +156,11 @@ def _deep_samples(path: Path, picture: PIL.Image.Image, data: bytes, name: str) 
         if not any(chunk == b"IEND" for chunk, _ in _png.chunks(data)):
             raise CorruptInputError(f"{path}: the image breaks off")
         return _png.decode_deep(data)
-    if name == "TIFF" and not picture.mode.startswith("I;16"):
+    if name == "TIFF" and picture.mode in ("L", "LA", "RGB", "RGBA", "RGBX", "YCbCr"):
         tags: Any = picture.tag_v2  # type: ignore[attr-defined]
         bits = set(tags.get(258, (1,)))
         if bits == {16} and tags.get(262) in (1, 2) and set(tags.get(339, (1,))) == {1}:
-            return _png.decode_deep_tiff(data)
+            return _png.decode_deep(data, "tiff")
         if max(bits) > 8:
             raise UnsupportedMediaError(f"{path}: a TIFF of {max(bits)}-bit samples of this kind is not accepted")
     return None
@@ -200,7 +194,7 @@ def _exif(picture: PIL.Image.Image, name: str) -> bytes | None:
     tags = picture.getexif()
     if name == "TIFF":
         kept = PIL.Image.Exif()
-        for tag in _TIFF_TAGS:
+        for tag in _tiff.KEPT_TAGS:
             if tag in tags:
                 kept[tag] = tags[tag]
         for pointer in (0x8769, 0x8825):
@@ -240,7 +234,8 @@ def write_image(
     """Write a picture in the format that the suffix of ``path`` names, with its alpha, EXIF, ICC profile and XMP.
 
     quality: 1 to 100, of JPEG (4:4:4), WebP and AVIF (4:4:4); a WebP that was lossless stays so. 16-bit samples stay
-    so in PNG and TIFF, and are rounded to 8 bits elsewhere. Alpha keeps every bit, also where colours are invisible.
+    so in PNG and TIFF (grey with alpha becomes RGB with alpha in a TIFF), and are rounded to 8 bits elsewhere.
+    Alpha keeps every bit; in PNG, TIFF and WebP so do colours where nothing shows, as far as the format is lossless.
     source: the file the picture was read from; the output must not be it.
     Raises UsageError (unknown suffix, a quality out of range, alpha into a JPEG), OutputExistsError, OutputError.
     """
@@ -258,8 +253,8 @@ def write_image(
     inputs = [] if source is None else [source]
     with AtomicOutput(path, overwrite=overwrite, inputs=inputs) as output:
         try:
-            with output.temporary.open("wb") as file:
-                _encode(image, samples, name, file, quality)
+            # Through memory: given a file, Pillow takes a short write, as on a full disk, for a whole one.
+            output.temporary.write_bytes(_encoded(image, samples, name, quality))
         except AcutanceError:
             raise
         except (OSError, ValueError, RuntimeError, KeyError, struct.error) as error:
@@ -269,25 +264,31 @@ def write_image(
 def _joined(image: Image) -> Samples:
     """H x W x (1 to 4). Raises UsageError where the parts do not fit."""
     pixels, alpha = image.pixels, image.alpha
-    if pixels.dtype not in (np.uint8, np.uint16) or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+    shaped = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
+    if not shaped or pixels.dtype not in (np.uint8, np.uint16):
         raise UsageError(f"pixels must be H x W or H x W x 3 of uint8 or uint16, not {pixels.shape} of {pixels.dtype}")
     parts = [pixels[:, :, None] if pixels.ndim == 2 else pixels]
     if alpha is not None:
         if alpha.shape != pixels.shape[:2] or alpha.dtype != pixels.dtype:
             raise UsageError(f"alpha must be {pixels.shape[:2]} of {pixels.dtype}, not {alpha.shape} of {alpha.dtype}")
         parts.append(alpha[:, :, None])
-    joined: Samples = np.concatenate(parts, axis=2)
+    joined: NDArray[Any] = np.concatenate(parts, axis=2)
     return joined
 
 
-def _encode(image: Image, samples: Samples, name: str, file: BinaryIO, quality: int) -> None:
+def _encoded(image: Image, samples: Samples, name: str, quality: int) -> bytes:
     channels = samples.shape[2]
     if samples.dtype == np.uint16 and name == "TIFF" and channels != 1:
-        file.write(_deep_tiff(image, samples))
-        return
+        # Pillow takes no TIFF of 16-bit grey with alpha for one, so it is written as RGB with alpha.
+        return _tiff.encode_deep(
+            samples[:, :, [0, 0, 0, 1]] if channels == 2 else samples,
+            exif=image.exif,
+            icc=image.icc,
+            xmp=image.xmp,
+            dpi=image.dpi,
+        )
     if name == "PNG":
-        file.write(_png_file(image, samples))
-        return
+        return _png_file(image, samples)
     options: dict[str, Any] = {}
     if image.exif:
         options["exif"] = image.exif
@@ -300,7 +301,7 @@ def _encode(image: Image, samples: Samples, name: str, file: BinaryIO, quality: 
     if name == "JPEG":
         options |= {"quality": quality, "subsampling": "4:4:4", "optimize": True}
     elif name == "WEBP":
-        options |= {"exact": True, "method": 4}
+        options |= {"exact": True, "method": 4, "use_sharp_yuv": True}  # lossy WebP is 4:2:0 and nothing else
         options |= {"lossless": True, "quality": 100} if image.lossless else {"quality": quality, "alpha_quality": 100}
     elif name == "AVIF":
         options |= {"quality": quality, "subsampling": "4:4:4"}
@@ -310,7 +311,9 @@ def _encode(image: Image, samples: Samples, name: str, file: BinaryIO, quality: 
         options["compression"] = "tiff_adobe_deflate"
     if samples.dtype == np.uint16 and name != "TIFF":
         samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    _pillow(samples).save(file, name, **options)
+    buffer = io.BytesIO()
+    _pillow(samples).save(buffer, name, **options)
+    return buffer.getvalue()
 
 
 def _pillow(samples: Samples) -> PIL.Image.Image:
@@ -342,41 +345,3 @@ def _png_file(image: Image, samples: Samples) -> bytes:
     if image.xmp and not any(n == b"iTXt" and c.startswith(b"XML:com.adobe.xmp") for n, c in extra):
         extra.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + image.xmp))
     return _png.with_chunks(data, extra)
-
-
-def _deep_tiff(image: Image, samples: Samples) -> bytes:
-    """A TIFF of 16-bit RGB or with alpha, which Pillow reads only in part and does not write at all (TIFF 6.0)."""
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    height, width, channels = samples.shape
-    packed = zlib.compress(np.ascontiguousarray(samples, "<u2").tobytes(), 6)
-    directory = ImageFileDirectory_v2(b"II*\0\0\0\0\0")
-    if image.exif:
-        tags = PIL.Image.Exif()
-        tags.load(image.exif)
-        for tag in _TIFF_TAGS:
-            if tag in tags:
-                directory[tag] = tags[tag]
-        for pointer in (0x8769, 0x8825):
-            if tags.get_ifd(pointer):
-                directory[pointer] = tags.get_ifd(pointer)
-    directory[256], directory[257] = width, height
-    directory[258] = (16,) * channels
-    directory[259] = 8  # Deflate
-    directory[262] = 2 if channels >= 3 else 1
-    directory[277], directory[278] = channels, height
-    directory[279], directory[284] = len(packed), 1
-    if channels in (2, 4):
-        directory[338] = (2,)  # alpha that is not multiplied into the colours
-    if image.dpi:
-        directory[282], directory[283], directory[296] = image.dpi[0], image.dpi[1], 2
-    if image.xmp:
-        directory.tagtype[700] = 1
-        directory[700] = image.xmp
-    if image.icc:
-        directory.tagtype[34675] = 7
-        directory[34675] = image.icc
-    header = b"II*\0" + struct.pack("<I", 8)
-    directory[273] = 8
-    directory[273] = 8 + len(directory.tobytes(8))
-    return header + directory.tobytes(8) + packed

@@ -2,16 +2,17 @@
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from acutance._av import FORMAT_WHITELIST, av, chroma_location, plane_view, reason
+from acutance._av import av, chroma_location, plane_view, reason
 from acutance.errors import CorruptInputError, NotMediaError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame, Plane
-from acutance.io._checks import MAX_PIXELS, check_dimensions, check_readable, sniff
+from acutance.io._checks import MAX_PIXELS, check_dimensions
+from acutance.io._open import VideoInfo, open_container
 from acutance.io._pixels import PixelPlan, matrix_for, plan_for, repack
 from acutance.io._wholeness import missing_part
 
@@ -19,72 +20,11 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-__all__ = ["VideoInfo", "VideoReader", "open_container"]
+__all__ = ["VideoInfo", "VideoReader"]
 
 _HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
 _INTERLACED_ORDERS = (2, 3, 4, 5)
 _NO_MATRIX = (0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-
-
-@dataclass(frozen=True, slots=True)
-class VideoInfo:
-    """What was found in a video file.
-
-    width, height: of the stored picture, before rotation. codec: FFmpeg's name of it.
-    source_pix_fmt: as decoded. pix_fmt: the planar format frames are given in. bit_depth: of its samples.
-    frame_count: announced or estimated; 0 where unknown. average_rate: frames per second, None where unknown.
-    time_base: the unit of every ``pts``. duration: seconds, None where unknown.
-    colour, rotation, sample_aspect_ratio: as in :class:`Frame`. tagged_range: 0 where the file does not name one.
-    display_matrix: the 3 x 3 matrix of the container, row by row, where it has one (it may also mirror).
-    audio_streams, subtitle_streams: how many there are.
-    """
-
-    width: int
-    height: int
-    codec: str
-    source_pix_fmt: str
-    pix_fmt: str
-    bit_depth: int
-    frame_count: int
-    average_rate: Fraction | None
-    time_base: Fraction
-    duration: float | None
-    colour: ColourInfo
-    rotation: int
-    sample_aspect_ratio: Fraction | None
-    tagged_range: int
-    display_matrix: tuple[int, ...] | None
-    audio_streams: int
-    subtitle_streams: int
-
-    @property
-    def full_range(self) -> bool:
-        return self.colour.range is ColourRange.FULL
-
-
-def open_container(path: Path) -> "InputContainer":
-    """Open a media file as nothing but a media file. Raises NotMediaError, CorruptInputError or InputNotFoundError.
-
-    The whitelists keep FFmpeg from taking a playlist or script for a video and reading what it names; ``file:`` keeps
-    it from taking a file's name for an address.
-    """
-    head = check_readable(path)
-    try:
-        return av.open(
-            f"file:{path}",
-            "r",
-            # Checked by the decoders themselves too, which run before this program sees a size.
-            options={"max_pixels": str(MAX_PIXELS)},
-            container_options={"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"},
-            metadata_errors="surrogateescape",
-        )
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        kind = sniff(head)
-        if kind == "image":
-            raise NotMediaError(f"{path}: is an image, not a video") from error
-        if kind == "video":
-            raise CorruptInputError(f"{path}: cannot be opened: {missing_part(path) or reason(error)}") from error
-        raise NotMediaError(f"{path}: not a video that is known here") from error
 
 
 class VideoReader:
@@ -258,7 +198,7 @@ class VideoReader:
         elif container.duration is not None:
             duration = container.duration / 1e6
         raw = frame.side_data.get("DISPLAYMATRIX")
-        matrix = struct.unpack("=9i", bytes(raw)) if raw is not None else _NO_MATRIX
+        matrix = _NO_MATRIX if raw is None else struct.unpack("=9i", memoryview(cast(bytes, raw)))
         return VideoInfo(
             width=frame.width,
             height=frame.height,
@@ -356,10 +296,11 @@ class VideoReader:
             plan = plan_for(*key)
             if plan is None:
                 raise UnsupportedMediaError(f"{self.path}: pixel format {key[0]} is not accepted")
+            when = float(self._time(frame))
             if self._plans and plan.target == self.info.pix_fmt:
-                self._note(f"the picture changes to {key[1]} x {key[2]} at {float(self._time(frame)):.2f} s and is scaled")
+                self._note(f"the picture changes to {key[1]} x {key[2]} at {when:.2f} s and is scaled")
             elif self._plans:
-                self._note(f"the pixel format changes to {key[0]} at {float(self._time(frame)):.2f} s and is converted")
+                self._note(f"the pixel format changes to {key[0]} at {when:.2f} s and is converted")
                 plan = replace(plan, target=self.info.pix_fmt, bit_depth=self.info.bit_depth, repacked=True)
             elif plan.note:
                 self._note(plan.note)

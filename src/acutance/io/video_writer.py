@@ -1,10 +1,11 @@
 """Writing video files: new luma into the file it came from, everything else of it kept."""
 
+import contextlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 
@@ -88,6 +89,7 @@ class VideoWriter:
         self._copier: StreamCopier | None = None
         self._own_notes: list[str] = []
         self.frames_written = 0
+        self._last_pts = 0
 
     @property
     def notes(self) -> list[str]:
@@ -163,10 +165,8 @@ class VideoWriter:
     def _picture(self, frame: Frame) -> av.VideoFrame:
         canvas = frame.backing
         given = (frame.luma, *(frame.chroma or ()))
-        if isinstance(canvas, _Canvas) and len(given) == len(canvas.planes):
-            if all(a is b for a, b in zip(given, canvas.planes, strict=True)):
-                frame_picture: av.VideoFrame = canvas.picture
-                return frame_picture
+        if isinstance(canvas, _Canvas) and [id(p) for p in given] == [id(p) for p in canvas.planes]:
+            return canvas.picture
         copy = self.new_frame(replace(frame, chroma=None))
         own = copy.backing
         if not isinstance(own, _Canvas) or [p.shape for p in given] != [p.shape for p in own.planes]:
@@ -212,17 +212,19 @@ class VideoWriter:
         self._time_base = info.time_base
         rate = info.average_rate or Fraction(25)
         self._step = max(1, round(1 / rate / self._time_base))
-        self._last_pts = 0
 
-    def _add_picture(self, output: av.container.OutputContainer, options: dict[str, str]) -> "av.video.stream.VideoStream":
+    def _add_picture(
+        self, output: av.container.OutputContainer, options: dict[str, str]
+    ) -> "av.video.stream.VideoStream":
         info = self.template.info
         if self._copier is not None:
             # Streams keep their order, so the picture is added between those before and behind it.
             self._copier.add_streams(output, before=True)
-        stream: av.video.stream.VideoStream = output.add_stream(
+        added = output.add_stream(
             self.encoder, rate=info.average_rate or Fraction(25), options=options,
             width=self.width, height=self.height, time_base=info.time_base, bit_rate=self._bitrate or 0,
         )  # fmt: skip
+        stream = cast(av.video.stream.VideoStream, added)
         context = stream.codec_context
         context.pix_fmt = info.pix_fmt
         context.color_range = info.tagged_range
@@ -273,7 +275,5 @@ class VideoWriter:
         if self._copier is not None:
             self._copier.close()
         if output is not None:
-            try:
+            with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
                 output.close()
-            except (av.error.FFmpegError, OSError, ValueError):
-                pass

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from acutance.errors import NotMediaError, OutputError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame, Plane
@@ -52,7 +51,7 @@ class Y4MReader:
             elif key == "A":
                 self.sample_aspect_ratio = self._ratio(value)
             elif key == "I" and value[:1] not in ("p", "?", ""):
-                raise UnsupportedMediaError(f"{name}: interlaced video: deinterlace it first, for example with -vf bwdif")
+                raise UnsupportedMediaError(f"{name}: interlaced video: deinterlace it first, for example with bwdif")
             elif key == "C":
                 sampling = value
             elif token.upper() == "XCOLORRANGE=FULL":
@@ -129,10 +128,8 @@ class Y4MReader:
         planes: list[Plane] = []
         offset = 0
         for height, width in self._shapes:
-            samples: NDArray[np.uint8] | NDArray[np.uint16] = np.frombuffer(
-                data, self._dtype, height * width, offset
-            ).reshape(height, width)
-            planes.append(samples.astype(np.uint16, copy=False) if self.bit_depth > 8 else samples)
+            samples: Any = np.frombuffer(data, self._dtype, height * width, offset).reshape(height, width)
+            planes.append(samples.astype(np.uint8 if self.bit_depth == 8 else np.uint16, copy=False))
             offset += samples.nbytes
         return planes
 
@@ -153,7 +150,7 @@ class Y4MWriter:
         """Write one frame: 8, 10 or 12 bits, 4:2:0, 4:2:2, 4:4:4 or grey."""
         planes = [frame.luma, *(frame.chroma or ())]
         layout = (frame.bit_depth, *(plane.shape for plane in planes))
-        parts: list[bytes | memoryview] = []
+        parts: list[bytes] = []
         if self._layout is None:
             parts.append(self._header(frame))
             self._layout = layout
@@ -161,7 +158,7 @@ class Y4MWriter:
             raise UsageError(f"{self._name}: a YUV4MPEG2 stream cannot change from {self._layout} to {layout}")
         parts.append(b"FRAME\n")
         dtype = np.dtype(np.uint8) if frame.bit_depth == 8 else np.dtype("<u2")
-        parts += [memoryview(np.ascontiguousarray(plane, dtype)).cast("B") for plane in planes]
+        parts += [np.ascontiguousarray(plane, dtype).tobytes() for plane in planes]
         try:
             for part in parts:
                 self._stream.write(part)

@@ -1,0 +1,7 @@
+"""``python -m acutance``."""
+
+import sys
+
+from acutance.cli.main import main
+
+sys.exit(main())

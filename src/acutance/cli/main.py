@@ -1,0 +1,94 @@
+"""The command line: finds the verb, turns errors into one line and an exit code. Nothing imports this package."""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+
+from acutance import __version__
+from acutance.errors import AcutanceError, Cancelled
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "demo": "make a clip, send it through a call, sharpen it, and show what was gained",
+    "sharpen": "sharpen pictures and videos",
+    "models": "list the bundled students with their cost and quality",
+    "doctor": "say what this machine can do",
+    "evaluate": "measure quality against the truth, or change against the input",
+    "degrade": "make degraded pictures from sharp ones, for training and testing",
+    "data": "fetch data sets from their official addresses",
+    "teachers": "inspect and check teachers",
+    "distill": "train a student",
+}
+
+_WIDTH = max(map(len, VERBS)) + 2
+
+
+def _help() -> str:
+    lines = [
+        f"acutance {__version__}: gives blurred video its sharpness back",
+        "",
+        "usage: acutance VERB ...      acutance VERB --help tells its options",
+        "",
+        *(f"  {verb:<{_WIDTH}}{summary}" for verb, summary in VERBS.items()),
+        "",
+        "first steps:",
+        "  acutance demo                    see what it does",
+        "  acutance sharpen call.mp4        writes call-sharp.mp4",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns its exit code. Errors acutance raises on purpose become one line on stderr."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] in ("-V", "--version", "version"):
+        print(f"acutance {__version__}")
+        return 0
+    verb, *rest = arguments
+    if verb not in VERBS:
+        return _fail(f"unknown verb {verb!r}; known: {', '.join(VERBS)}", 2)
+    warnings.showwarning = _show_warning
+    try:
+        return _run(verb, rest)
+    except Cancelled as error:
+        return _fail(str(error) or "stopped", error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("stopped; nothing unfinished was left behind", Cancelled.exit_code)
+    except AcutanceError as error:
+        return _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); there is nobody left to tell. Closing stderr keeps Python from
+        # complaining about it at exit.
+        sys.stderr.close()
+        return 0
+
+
+def _run(verb: str, arguments: Sequence[str]) -> int:
+    import tyro
+
+    module = importlib.import_module(f"acutance.cli.{verb}")
+    options = tyro.cli(
+        module.Options,
+        prog=f"acutance {verb}",
+        description=VERBS[verb].capitalize() + ".",
+        args=arguments,
+    )
+    return int(module.run(options))
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"acutance: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"acutance: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

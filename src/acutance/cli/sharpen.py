@@ -1,0 +1,254 @@
+"""``acutance sharpen``."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from acutance.cli.durations import seconds
+from acutance.cli.progress import JobProgress, ProgressMode
+from acutance.errors import AcutanceError, OutputError, TruncatedInputWarning, UsageError
+
+if TYPE_CHECKING:
+    from acutance.api import Sharpener
+    from acutance.io.files import MediaFile
+    from acutance.pipeline import JobReport
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to sharpen, and how."""
+
+    paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IN [OUT]")]
+    """A picture, video, folder or quoted pattern, and where to; without OUT, NAME-sharp beside it. More than two: the
+    last is a folder. '-' is a Y4M stream."""
+    model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "fast"
+    """fast, balanced or quality; a model's full name; or a student's file."""
+    strength: Annotated[float, tyro.conf.arg(aliases=["-s"])] = 1.0
+    """0 (unchanged) to 2; 1 is what the student was trained for."""
+    scale: float = 1.0
+    """Resize by this first; 2 makes 1080p of 540p."""
+    preview: str | None = None
+    """Only so long an excerpt, as a split view, to look at first: 5s."""
+    split: bool = False
+    """Left half before, right half after."""
+    start: str = "0"
+    """Where in a video to begin: 90, 1:30."""
+    duration: str | None = None
+    """How much of a video: 10s."""
+    encoder: str | None = None
+    """libx264, libx265, libvpx-vp9, libsvtav1 or ffv1 (lossless); the first that fits where not given."""
+    crf: float | None = None
+    """Quality of the encode, lower is better; 18 for libx264 where not given."""
+    bitrate: str | None = None
+    """Instead of crf: 4M, 800k."""
+    preset: str | None = None
+    """The encoder's speed: ultrafast to veryslow for libx264."""
+    quality: int = 95
+    """Of JPEG, WebP and AVIF pictures, 1 to 100."""
+    engine: Literal["auto", "onnxruntime", "numpy"] = "auto"
+    """What runs the student."""
+    threads: int | None = None
+    """Of the engine; one per core where not given."""
+    recursive: Annotated[bool, tyro.conf.arg(aliases=["-r"])] = False
+    """Also look in the folders below."""
+    overwrite: Annotated[bool, tyro.conf.arg(aliases=["-y"])] = False
+    """Replace outputs that exist. Inputs are never touched."""
+    progress: ProgressMode = "auto"
+    """auto, plain, json (one JSON object a line on stdout) or none."""
+
+
+@dataclass(frozen=True)
+class _Excerpt:
+    start: float
+    duration: float | None
+    split: bool
+    suffix: str
+
+
+def run(options: Options) -> int:
+    """Sharpen everything named. One bad file among many does not stop the others; its exit code is returned."""
+    from acutance.api import Sharpener
+
+    excerpt = _excerpt(options)
+    bitrate = _bitrate(options.bitrate)
+    sharpener = Sharpener(
+        options.model, engine=options.engine, strength=options.strength, threads=options.threads
+    )
+    if options.paths[0] == "-":
+        return _stream(options, sharpener, excerpt)
+    jobs = _jobs(options, excerpt)
+    code = 0
+    for number, (media, target) in enumerate(jobs, start=1):
+        what = media.path.name if len(jobs) == 1 else f"[{number}/{len(jobs)}] {media.path.name}"
+        try:
+            with JobProgress(options.progress, what=what, json_to=sys.stderr if target == "-" else None) as progress:
+                report = _one(options, sharpener, excerpt, bitrate, media, target, progress)
+                code = _tell(report, progress) or code
+        except AcutanceError as error:
+            if len(jobs) == 1:
+                raise
+            print(f"acutance: {error}", file=sys.stderr)
+            code = error.exit_code
+    return code
+
+
+def _one(
+    options: Options,
+    sharpener: "Sharpener",
+    excerpt: _Excerpt,
+    bitrate: int | None,
+    media: "MediaFile",
+    target: "Path | str",
+    progress: JobProgress,
+) -> "JobReport":
+    from acutance.pipeline import sharpen_image, sharpen_video
+
+    if media.kind == "image":
+        if target == "-":
+            raise UsageError(f"{media.path}: a picture cannot be written to '-', which is for Y4M video")
+        return sharpen_image(
+            sharpener,
+            media.path,
+            target,
+            scale=options.scale,
+            split=excerpt.split,
+            quality=options.quality,
+            overwrite=options.overwrite,
+        )
+    return sharpen_video(
+        sharpener,
+        media.path,
+        sys.stdout.buffer if target == "-" else target,
+        scale=options.scale,
+        split=excerpt.split,
+        start=excerpt.start,
+        duration=excerpt.duration,
+        encoder=options.encoder,
+        crf=options.crf,
+        bitrate=bitrate,
+        preset=options.preset,
+        overwrite=options.overwrite,
+        progress=progress.update,
+    )
+
+
+def _stream(options: Options, sharpener: "Sharpener", excerpt: _Excerpt) -> int:
+    from acutance.pipeline import sharpen_stream
+
+    if options.paths[1:] not in ((), ("-",)):
+        raise UsageError("a Y4M stream from '-' goes to '-'; pipe it on into an encoder")
+    if options.scale != 1.0 or excerpt.start or excerpt.duration is not None:
+        raise UsageError("--scale, --start, --duration and --preview are for files, not for '-'")
+    with JobProgress(options.progress, what="-", json_to=sys.stderr) as progress:
+        report = sharpen_stream(
+            sharpener, sys.stdin.buffer, sys.stdout.buffer, split=excerpt.split, progress=progress.update
+        )
+        return _tell(report, progress)
+
+
+def _tell(report: "JobReport", progress: JobProgress) -> int:
+    """Say what was done; returns the exit code that a damaged input has."""
+    for note in report.notes:
+        print(f"acutance: {report.source}: {note}", file=sys.stderr)
+    frames = "" if report.frames == 1 else f", {report.frames} frames at {report.fps:.1f} a second"
+    progress.say(f"{report.target}: {report.width}x{report.height}{frames}")
+    progress.event(
+        "done",
+        source=report.source,
+        target=report.target,
+        frames=report.frames,
+        width=report.width,
+        height=report.height,
+        seconds=round(report.seconds, 3),
+        damaged=report.damaged,
+        notes=report.notes,
+    )
+    if report.damaged:
+        print(
+            f"acutance: warning: {report.source}: {report.damaged}; the {report.frames} frames that could be read "
+            "were kept",
+            file=sys.stderr,
+        )
+        return TruncatedInputWarning.exit_code
+    return 0
+
+
+def _excerpt(options: Options) -> _Excerpt:
+    start = seconds(options.start, option="--start")
+    duration = None if options.duration is None else seconds(options.duration, option="--duration")
+    if duration == 0:
+        raise UsageError("--duration must be above 0")
+    if options.preview is None:
+        return _Excerpt(start, duration, options.split, "-sharp")
+    if duration is not None:
+        raise UsageError("--preview and --duration both say how much; give one")
+    length = seconds(options.preview, option="--preview")
+    if length == 0:
+        raise UsageError("--preview must be above 0")
+    return _Excerpt(start, length, True, "-preview")
+
+
+def _bitrate(text: str | None) -> int | None:
+    if text is None:
+        return None
+    factor = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+    number = text[:-1] if factor > 1 else text
+    try:
+        bits = int(float(number) * factor)
+    except ValueError:
+        bits = 0
+    if bits <= 0:
+        raise UsageError(f"--bitrate {text!r} is not a rate; accepted are 800k, 4M, 4000000")
+    return bits
+
+
+def _jobs(options: Options, excerpt: _Excerpt) -> list[tuple["MediaFile", "Path | str"]]:
+    """Every input with its output. Two inputs never share an output."""
+    from acutance.io.files import default_output, expand_inputs
+
+    *sources, target = options.paths if len(options.paths) > 1 else (*options.paths, None)
+    media = expand_inputs(sources, recursive=options.recursive)
+    if target == "-":
+        if len(media) > 1:
+            raise UsageError(f"'-' takes one video, not {len(media)} files")
+        return [(media[0], "-")]
+    alone = len(media) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir()
+    if alone and target is not None and not _means_folder(target):
+        return [(media[0], Path(target))]
+    if target is None and alone:
+        return [(media[0], default_output(media[0].path, excerpt.suffix))]
+    if len(sources) > 1 and target is not None and not _means_folder(target):
+        raise UsageError(f"{target}: several inputs need a folder to write to; there is none of that name")
+    base = Path(sources[0]) if len(sources) == 1 and Path(sources[0]).is_dir() else None
+    jobs: list[tuple[MediaFile, Path | str]] = []
+    taken: dict[Path, Path] = {}
+    for item in media:
+        named = default_output(item.path, excerpt.suffix)
+        if target is not None:
+            folder = Path(target) if base is None else Path(target) / item.path.relative_to(base).parent
+            output = folder / item.path.with_suffix(named.suffix).name
+        elif base is not None:
+            folder = base.with_name(f"{base.resolve().name}{excerpt.suffix}") / item.path.relative_to(base).parent
+            output = folder / item.path.with_suffix(named.suffix).name
+        else:
+            output = named
+        if output in taken:
+            raise UsageError(f"{item.path} and {taken[output]} would both become {output}")
+        taken[output] = item.path
+        jobs.append((item, output))
+    for folder in sorted({Path(output).parent for _, output in jobs}):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    return jobs
+
+
+def _means_folder(target: str) -> bool:
+    return target.endswith(("/", os.sep)) or Path(target).is_dir() or not Path(target).suffix
