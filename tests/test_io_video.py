@@ -304,7 +304,7 @@ def test_an_image_is_not_a_video(tmp_path: Path) -> None:
 def test_absurd_dimensions_are_refused_by_the_header(tmp_path: Path) -> None:
     path = tmp_path / "a.y4m"
     path.write_bytes(b"YUV4MPEG2 W100000 H90000 F25:1\nFRAME\n" + bytes(1000))
-    with pytest.raises((UnsupportedMediaError, CorruptInputError), match=r"a\.y4m"):
+    with pytest.raises(UnsupportedMediaError, match=r"a\.y4m: 100000 x 90000 is larger"):
         VideoReader(path)
 
 

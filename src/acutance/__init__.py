@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from acutance.api import Sharpener as Sharpener
     from acutance.errors import AcutanceError as AcutanceError
     from acutance.frame import ColourInfo as ColourInfo
     from acutance.frame import ColourRange as ColourRange
     from acutance.frame import Frame as Frame
-    from acutance.api import Sharpener as Sharpener
     from acutance.spec import Student as Student
     from acutance.spec import load_student as load_student
     from acutance.zoo import bundled_models as bundled_models
@@ -32,7 +32,7 @@ _PUBLIC = {
     "load_student": "acutance.spec",
 }
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "__version__",
     *_PUBLIC,
 ]

@@ -32,5 +32,6 @@ def add_luma_residual(
         scale, top = np.float32(RGB_PER_LUMA * 257.0), 65535
     else:
         scale, top = np.float32(RGB_PER_LUMA), 255
-    out = rgb.astype(np.float32) + (residual.astype(np.float32) * scale)[..., None]
-    return np.clip(np.rint(out), 0, top).astype(rgb.dtype)
+    out = np.rint(rgb.astype(np.float32) + (residual.astype(np.float32) * scale)[..., None])
+    clipped = np.clip(out, 0, top)
+    return clipped.astype(np.uint16) if rgb.dtype == np.uint16 else clipped.astype(np.uint8)

@@ -85,7 +85,7 @@ def sharpen_video(
     bitrate: int | None = None,
     preset: str | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda *_: None,
 ) -> JobReport:
     """Sharpen a video file: decode, sharpen and encode run side by side, frame by frame, none dropped.
 
@@ -134,7 +134,7 @@ def sharpen_stream(
     target: BinaryIO,
     *,
     split: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda *_: None,
 ) -> JobReport:
     """Sharpen a Y4M stream into a Y4M stream."""
     started = time.monotonic()

@@ -12,13 +12,20 @@ from acutance.io import Image
 __all__ = ["scale_image", "scaled_size"]
 
 LARGEST_SCALE = 8.0
+_BICUBIC = PillowImage.Resampling.BICUBIC
+
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def scaled_size(width: int, height: int, scale: float, *, multiple: int = 1) -> tuple[int, int]:
     """Width and height times ``scale``, rounded to ``multiple``, at least that. Raises UsageError out of (0, 8]."""
     if not 0 < scale <= LARGEST_SCALE:
         raise UsageError(f"scale must lie above 0 and up to {LARGEST_SCALE:g}, not {scale}")
-    return tuple(max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))  # type: ignore[return-value]
+
+    def scaled(side: int) -> int:
+        return max(multiple, round(side * scale / multiple) * multiple)
+
+    return scaled(width), scaled(height)
 
 
 def scale_image(image: Image, scale: float) -> Image:
@@ -27,19 +34,19 @@ def scale_image(image: Image, scale: float) -> Image:
         return image
     size = scaled_size(image.width, image.height, scale)
     pixels = image.pixels
-    if pixels.ndim == 2:
-        scaled = _scale(pixels, size)
-    else:
-        scaled = np.stack([_scale(pixels[..., c], size) for c in range(pixels.shape[2])], axis=-1)
+    channels = [pixels] if pixels.ndim == 2 else [pixels[..., c] for c in range(pixels.shape[2])]
+    planes = [_scale(channel, size) for channel in channels]
+    scaled: Samples = planes[0] if pixels.ndim == 2 else np.stack(planes, axis=-1)
     alpha = None if image.alpha is None else _scale(image.alpha, size)
     return replace(image, pixels=scaled, alpha=alpha)
 
 
-def _scale(
-    plane: NDArray[np.uint8] | NDArray[np.uint16], size: tuple[int, int]
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _scale(plane: Samples, size: tuple[int, int]) -> Samples:
     if plane.dtype == np.uint8:
-        return np.asarray(PillowImage.fromarray(np.ascontiguousarray(plane)).resize(size, PillowImage.Resampling.BICUBIC))
+        narrow: NDArray[np.uint8] = np.asarray(
+            PillowImage.fromarray(np.ascontiguousarray(plane)).resize(size, _BICUBIC)
+        )
+        return narrow
     # Pillow resizes 16 bits only as float.
-    resized = PillowImage.fromarray(plane.astype(np.float32)).resize(size, PillowImage.Resampling.BICUBIC)
-    return np.clip(np.rint(np.asarray(resized)), 0, 65535).astype(np.uint16)
+    resized = np.asarray(PillowImage.fromarray(plane.astype(np.float32)).resize(size, _BICUBIC))
+    return np.clip(np.rint(resized), 0, 65535).astype(np.uint16)

@@ -54,9 +54,7 @@ class FrameSharpener:
             kind = getattr(picture, "dtype", type(picture).__name__)
             raise UsageError(f"a picture is a uint8 or uint16 array, not {kind}")
         if picture.ndim == 2:
-            return self.engine.process(
-                picture, strength=self.strength, bit_depth=8 * picture.itemsize, full_range=True
-            )
+            return self.engine.process(picture, strength=self.strength, bit_depth=8 * picture.itemsize, full_range=True)
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
             raise UsageError(f"a picture is H x W or H x W x 3, not of shape {picture.shape}")
         if self.strength == 0.0:

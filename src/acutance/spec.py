@@ -140,9 +140,7 @@ class Student:
         return out
 
     @classmethod
-    def from_tensors(
-        cls, spec: StudentSpec, tensors: Mapping[str, NDArray[np.floating]], *, source: str
-    ) -> "Student":
+    def from_tensors(cls, spec: StudentSpec, tensors: Mapping[str, NDArray[np.floating]], *, source: str) -> "Student":
         """Check names, shapes and values, and build the layers. Raises ModelError naming ``source``."""
         left = dict(tensors)
 

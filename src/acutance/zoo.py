@@ -27,7 +27,7 @@ def bundled_models() -> dict[str, Path]:
 def find_student(model: str | Path) -> Student:
     """A bundled student by name (``fast-clean-x2``) or tier (``fast``), or any student by the path of its file.
 
-    Raises ModelError for a name that is neither, naming those that are; InputNotFoundError for a path that is not there.
+    Raises ModelError for a name that is neither, naming those that are; InputNotFoundError for a missing path.
     """
     if isinstance(model, Path) or model.endswith(".safetensors") or "/" in model or "\\" in model:
         return load_student(model)

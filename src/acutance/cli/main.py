@@ -77,6 +77,7 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         prog=f"acutance {verb}",
         description=VERBS[verb].capitalize() + ".",
         args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
     )
     return int(module.run(options))
 

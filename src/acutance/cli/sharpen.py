@@ -25,35 +25,34 @@ class Options:
     """What to sharpen, and how."""
 
     paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IN [OUT]")]
-    """A picture, video, folder or quoted pattern, and where to; without OUT, NAME-sharp beside it. More than two: the
-    last is a folder. '-' is a Y4M stream."""
+    """Picture, video, folder or pattern, or '-' (Y4M); and where to: NAME-sharp beside it where not given."""
     model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "fast"
     """fast, balanced or quality; a model's full name; or a student's file."""
     strength: Annotated[float, tyro.conf.arg(aliases=["-s"])] = 1.0
     """0 (unchanged) to 2; 1 is what the student was trained for."""
     scale: float = 1.0
     """Resize by this first; 2 makes 1080p of 540p."""
-    preview: str | None = None
+    preview: Annotated[str | None, tyro.conf.arg(metavar="TIME")] = None
     """Only so long an excerpt, as a split view, to look at first: 5s."""
     split: bool = False
     """Left half before, right half after."""
-    start: str = "0"
+    start: Annotated[str, tyro.conf.arg(metavar="TIME")] = "0"
     """Where in a video to begin: 90, 1:30."""
-    duration: str | None = None
+    duration: Annotated[str | None, tyro.conf.arg(metavar="TIME")] = None
     """How much of a video: 10s."""
-    encoder: str | None = None
+    encoder: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """libx264, libx265, libvpx-vp9, libsvtav1 or ffv1 (lossless); the first that fits where not given."""
-    crf: float | None = None
+    crf: Annotated[float | None, tyro.conf.arg(metavar="NUMBER")] = None
     """Quality of the encode, lower is better; 18 for libx264 where not given."""
-    bitrate: str | None = None
+    bitrate: Annotated[str | None, tyro.conf.arg(metavar="RATE")] = None
     """Instead of crf: 4M, 800k."""
-    preset: str | None = None
+    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """The encoder's speed: ultrafast to veryslow for libx264."""
     quality: int = 95
     """Of JPEG, WebP and AVIF pictures, 1 to 100."""
     engine: Literal["auto", "onnxruntime", "numpy"] = "auto"
     """What runs the student."""
-    threads: int | None = None
+    threads: Annotated[int | None, tyro.conf.arg(metavar="COUNT")] = None
     """Of the engine; one per core where not given."""
     recursive: Annotated[bool, tyro.conf.arg(aliases=["-r"])] = False
     """Also look in the folders below."""
@@ -75,11 +74,11 @@ def run(options: Options) -> int:
     """Sharpen everything named. One bad file among many does not stop the others; its exit code is returned."""
     from acutance.api import Sharpener
 
+    if not options.paths:
+        raise UsageError("nothing to sharpen: name a picture, a video, a folder, or '-'")
     excerpt = _excerpt(options)
     bitrate = _bitrate(options.bitrate)
-    sharpener = Sharpener(
-        options.model, engine=options.engine, strength=options.strength, threads=options.threads
-    )
+    sharpener = Sharpener(options.model, engine=options.engine, strength=options.strength, threads=options.threads)
     if options.paths[0] == "-":
         return _stream(options, sharpener, excerpt)
     jobs = _jobs(options, excerpt)
@@ -212,7 +211,8 @@ def _jobs(options: Options, excerpt: _Excerpt) -> list[tuple["MediaFile", "Path 
     """Every input with its output. Two inputs never share an output."""
     from acutance.io.files import default_output, expand_inputs
 
-    *sources, target = options.paths if len(options.paths) > 1 else (*options.paths, None)
+    several = len(options.paths) > 1
+    sources, target = (options.paths[:-1], options.paths[-1]) if several else (options.paths, None)
     media = expand_inputs(sources, recursive=options.recursive)
     if target == "-":
         if len(media) > 1:

@@ -145,7 +145,7 @@ def prepare_pairs(
     smallest: int = 0,
     teacher: TeacherLike | None = None,
     teacher_sees: str = "degraded",
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> PairSet:
     """Degrade every picture, ask the teacher about it, and keep both in ``cache``; what is there already is not made
     again, so an interrupted preparation goes on where it was.
@@ -255,8 +255,8 @@ def _teach(
 
 def _fixed(rgb: NDArray[np.uint8], colour: str) -> NDArray[np.uint16]:
     if colour == "luma":
-        return np.rint(luma_from_rgb(rgb)[None] * _FIXED).astype(np.uint16)
-    return np.ascontiguousarray(rgb.transpose(2, 0, 1)).astype(np.uint16) * np.uint16(_FIXED)
+        return np.asarray(np.rint(luma_from_rgb(rgb)[None] * _FIXED), np.uint16)
+    return np.asarray(np.ascontiguousarray(rgb.transpose(2, 0, 1)).astype(np.uint16) * np.uint16(_FIXED), np.uint16)
 
 
 def _hash(key: Mapping[str, Any]) -> str:

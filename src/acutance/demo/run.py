@@ -56,7 +56,7 @@ def run_demo(
     duration: float = 4.0,
     bitrate_kbps: float = 500.0,
     overwrite: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda *_: None,
 ) -> DemoResult:
     """Make ``before-after.mp4``, ``before-after.png`` and ``result.json`` in ``folder``.
 
@@ -85,7 +85,7 @@ def run_demo(
     received, sharpened, figures = [], [], []
     for index, frame in enumerate(call.frames):
         before = _scaled(frame, width, height)
-        after = Yuv420(sharpener.frame(Frame(before.luma)).luma, before.cb, before.cr)
+        after = Yuv420(sharpener.frame(Frame(before.luma)).luma.astype(np.uint8, copy=False), before.cb, before.cr)
         received.append(before)
         sharpened.append(after)
         if index % 5 == 0:  # a sample of frames is enough for a mean, and keeps the demonstration short

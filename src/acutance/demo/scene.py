@@ -41,9 +41,7 @@ def scene(seconds: float, *, seed: int = 1) -> Iterator[NDArray[np.uint8]]:
         time = index / FRAME_RATE
         sway_x = round(margin * 0.5 * math.sin(time * 0.9))
         sway_y = round(margin * 0.4 * math.sin(time * 1.3 + 1))
-        picture = background.crop(
-            (margin + sway_x, margin + sway_y, margin + sway_x + width, margin + sway_y + height)
-        )
+        picture = background.crop((margin + sway_x, margin + sway_y, margin + sway_x + width, margin + sway_y + height))
         draw = ImageDraw.Draw(picture)
         _page(draw, time, -sway_x, -sway_y)
         _slide(draw, time, -sway_x, -sway_y)

@@ -6,9 +6,7 @@ from acutance.data.pairs import Batch, PairSet
 __all__ = ["batch_feed"]
 
 
-def batch_feed(
-    pairs: PairSet, *, start: int, stop: int, seed: int, size: int, crop: int
-) -> Producer[Batch]:
+def batch_feed(pairs: PairSet, *, start: int, stop: int, seed: int, size: int, crop: int) -> Producer[Batch]:
     """The batches of steps ``start`` to ``stop``; a context manager to iterate over."""
     batches = (pairs.batch(step, seed=seed, size=size, crop=crop) for step in range(start, stop))
     return Producer(batches, name="batches")

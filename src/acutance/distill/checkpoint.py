@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from acutance.distill.options import RunOptions
-from acutance.errors import ConfigError, ModelError
+from acutance.errors import ConfigError, ModelError, OutputError
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
@@ -31,12 +31,16 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, options: RunOptions) -> None:
-    """Write atomically: a kill in the middle leaves the previous checkpoint."""
+    """Write atomically: a kill in the middle leaves the previous checkpoint. Raises OutputError."""
     temporary = path.with_name(f".{path.name}.tmp")
     # Not asdict: it would copy every tensor.
     content = {f.name: getattr(checkpoint, f.name) for f in dataclasses.fields(checkpoint)}
-    torch.save({**content, "options": options.to_dict(), "config_sha256": options.sha256}, temporary)
-    temporary.replace(path)
+    try:
+        torch.save({**content, "options": options.to_dict(), "config_sha256": options.sha256}, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written: {_first_line(error)}") from error
 
 
 def load_checkpoint(path: Path, options: RunOptions) -> Checkpoint:
@@ -47,11 +51,15 @@ def load_checkpoint(path: Path, options: RunOptions) -> Checkpoint:
         stored = raw.pop("options")
         checkpoint = Checkpoint(**raw)
     except Exception as error:  # torch raises a dozen kinds here
-        raise ModelError(f"{path}: not a checkpoint of a training run: {error}") from error
+        raise ModelError(f"{path}: not a checkpoint of a training run: {_first_line(error)}") from error
     if digest != options.sha256:
         changed = _differences(stored, options.to_dict())
         raise ConfigError(f"{path}: is of a run with other options ({changed}); choose another --out, or --fresh")
     return checkpoint
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> str:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from acutance.errors import OutputError
+
 __all__ = ["RunLog", "read_log"]
 
 
@@ -27,13 +29,20 @@ class RunLog:
     def __init__(self, path: Path, *, at_step: int) -> None:
         kept = [e for e in read_log(path) if e["step"] <= at_step] if at_step else []
         temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text("".join(json.dumps(e) + "\n" for e in kept), encoding="utf-8")
-        temporary.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        try:
+            temporary.write_text("".join(json.dumps(e) + "\n" for e in kept), encoding="utf-8")
+            temporary.replace(path)
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
     def write(self, event: str, *, step: int, **values: Any) -> None:
-        self._file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
         self._file.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from acutance.data.pairs import PairSet
 from acutance.distill.batches import batch_feed
@@ -23,6 +23,7 @@ from acutance.errors import ConfigError
 __all__ = ["TrainResult", "train"]
 
 LOG_EVERY = 100  # steps averaged in one line of the log
+_SHOW_EVERY = 5.0  # seconds after which progress is told even between two lines of the log
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def train(
     options: RunOptions,
     *,
     out: Path,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
     stop_after: int | None = None,
 ) -> TrainResult:
     """Train until the schedule ends or patience runs out, from the last checkpoint in ``out`` where there is one.
@@ -75,9 +76,8 @@ def train(
     started = time.monotonic()
     sums: dict[str, float] = {}
     count = 0
-    feed = batch_feed(
-        pairs, start=step, stop=total, seed=options.train.seed, size=data.batch, crop=data.crop
-    )
+    feed = batch_feed(pairs, start=step, stop=total, seed=options.train.seed, size=data.batch, crop=data.crop)
+    shown_at, shown = started, ""
     try:
         with feed:
             for batch in feed:
@@ -100,8 +100,12 @@ def train(
                 if step % LOG_EVERY == 0 or step % schedule.steps_per_epoch == 0:
                     means = {name: value / count for name, value in sums.items()}
                     log.write("train", step=step, epoch=step / schedule.steps_per_epoch, lr=rate, **means)
-                    progress(step, options.steps, f"loss {means['loss']:.5f}  best {best_psnr:.3f} dB")
+                    shown_at, shown = time.monotonic(), f"loss {means['loss']:.5f}" + _best(best_psnr)
+                    progress(step, options.steps, shown)
                     sums, count = {}, 0
+                elif time.monotonic() - shown_at >= _SHOW_EVERY:
+                    shown_at = time.monotonic()
+                    progress(step, options.steps, shown or f"loss {sums['loss'] / count:.5f}" + _best(best_psnr))
                 if stop_after is not None and step >= stop_after:
                     break
                 if step % schedule.steps_per_epoch == 0:
@@ -127,7 +131,8 @@ def train(
                     if better:
                         save_checkpoint(out / "best.pt", checkpoint, options)
                     save_checkpoint(last, checkpoint, options)
-                    progress(step, options.steps, f"epoch {epoch}  {figures['psnr_y']:.3f} dB  best {best_psnr:.3f} dB")
+                    shown = f"epoch {epoch}  {figures['psnr_y']:.3f} dB" + _best(best_psnr)
+                    progress(step, options.steps, shown)
                     if finished:
                         break
     finally:
@@ -139,6 +144,10 @@ def train(
     return TrainResult(best, best_psnr, best_epoch, step, finished)
 
 
+def _best(psnr: float) -> str:
+    return f"  best {psnr:.3f} dB" if math.isfinite(psnr) else ""
+
+
 def _optimizer(student: nn.Module, options: RunOptions) -> torch.optim.Optimizer:
     o = options.optimizer
     kind = torch.optim.AdamW if o.name == "adamw" else torch.optim.Adam
@@ -148,8 +157,8 @@ def _optimizer(student: nn.Module, options: RunOptions) -> torch.optim.Optimizer
 
 @torch.no_grad()
 def _update_average(average: nn.Module, student: nn.Module, decay: float) -> None:
-    theirs = [*student.parameters()]
-    ours = [*average.parameters()]
+    theirs: list[Tensor] = [*student.parameters()]
+    ours: list[Tensor] = [*average.parameters()]
     torch._foreach_lerp_(ours, theirs, 1.0 - decay)
     for ours_buffer, buffer in zip(average.buffers(), student.buffers(), strict=True):
         ours_buffer.copy_(buffer)

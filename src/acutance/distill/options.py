@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import tomllib
 import types
 import typing
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from acutance.degrade import DegradationMix
 from acutance.errors import ConfigError, InputNotFoundError
 
 __all__ = [
@@ -156,21 +158,48 @@ class RunOptions:
                 raise ConfigError(f"{self.name}: {message}")
 
         d, o, s, t = self.data, self.optimizer, self.schedule, self.train
-        check(d.crop > 0 and d.crop % 12 == 0, f"data.crop must be a positive multiple of 12, not {d.crop}")
-        check(d.batch > 0, f"data.batch must be positive, not {d.batch}")
-        check(d.tile == 0 or d.tile >= d.crop, f"data.tile must be at least data.crop, not {d.tile}")
         check(bool(d.train), "data.train names no folder")
         check(bool(d.degradations), "data.degradations is empty")
+        try:
+            mix = DegradationMix.from_list(d.degradations)
+        except ConfigError as error:
+            raise ConfigError(f"{self.name}: data.degradations: {error}") from error
+        # Crops start at multiples of 12; they end on a low-resolution pixel too if their side holds a whole number.
+        fits = d.crop > 0 and all((d.crop / factor).is_integer() for factor in mix.factors)
+        factors = ", ".join(f"{factor:g}" for factor in mix.factors)
+        check(
+            fits, f"data.crop must be positive and divide by each factor of the degradations ({factors}), not {d.crop}"
+        )
+        check(d.batch > 0, f"data.batch must be positive, not {d.batch}")
+        check(d.shrink_above >= 0, f"data.shrink_above must be 0 or more, not {d.shrink_above}")
+        check(d.tiles_per_picture > 0, f"data.tiles_per_picture must be positive, not {d.tiles_per_picture}")
+        # Of a tile, what is left after cropping to a multiple of 12 counts.
+        check(
+            d.tile == 0 or d.tile - d.tile % 12 >= d.crop,
+            f"data.tile must hold a crop of {d.crop} after rounding down to a multiple of 12, {d.tile} does not",
+        )
         check(0 < d.validation_share < 1, f"data.validation_share must lie in (0, 1), not {d.validation_share}")
         check(o.name in ("adam", "adamw"), f"optimizer.name must be adam or adamw, not {o.name!r}")
-        check(o.lr > 0, f"optimizer.lr must be positive, not {o.lr}")
+        check(0 < o.lr < math.inf, f"optimizer.lr must be a positive number, not {o.lr}")
+        check(all(0 <= b < 1 for b in o.betas), f"optimizer.betas must lie in [0, 1), not {list(o.betas)}")
+        check(0 <= o.weight_decay < math.inf, f"optimizer.weight_decay must be 0 or more, not {o.weight_decay}")
+        check(0 <= o.clip_norm < math.inf, f"optimizer.clip_norm must be 0 or more, not {o.clip_norm}")
         check(s.kind in ("cosine", "multistep", "constant"), f"schedule.kind {s.kind!r} is unknown")
         check(s.epochs > 0 and s.steps_per_epoch > 0, "schedule.epochs and steps_per_epoch must be positive")
+        check(s.warmup_steps >= 0, f"schedule.warmup_steps must be 0 or more, not {s.warmup_steps}")
+        check(0 <= s.final_lr < math.inf, f"schedule.final_lr must be 0 or more, not {s.final_lr}")
+        check(0 < s.gamma < math.inf, f"schedule.gamma must be positive, not {s.gamma}")
+        check(t.seed >= 0, f"train.seed must be 0 or more, not {t.seed}")
+        check(t.patience >= 0, f"train.patience must be 0 or more, not {t.patience}")
+        check(t.threads > 0, f"train.threads must be positive, not {t.threads}")
+        check(
+            math.isfinite(self.teacher.margin_db), f"teacher.margin_db must be a number, not {self.teacher.margin_db}"
+        )
         check(0 <= t.ema < 1, f"train.ema must lie in [0, 1), not {t.ema}")
         check(self.teacher.sees in ("degraded", "clean"), f"teacher.sees {self.teacher.sees!r} is unknown")
         weights = dataclasses.asdict(self.losses)
         check(any(w > 0 for w in weights.values()), "losses: every weight is 0")
-        check(all(w >= 0 for w in weights.values()), "losses: a weight is negative")
+        check(all(0 <= w < math.inf for w in weights.values()), "losses: a weight is negative or not finite")
         needs = [n for n in ("teacher_l1", "teacher_mse", "affinity") if weights[n] > 0]
         check(not needs or bool(self.teacher.weights), f"losses.{', '.join(needs)} needs teacher.weights")
 
@@ -205,7 +234,8 @@ def load_config(path: str | Path, overrides: typing.Sequence[str] = ()) -> RunOp
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     raw.setdefault("name", path.stem)
     apply_overrides(raw, overrides)
-    return _build(RunOptions, raw, str(path))
+    options: RunOptions = _build(RunOptions, raw, str(path))
+    return options
 
 
 def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str]) -> None:
@@ -230,9 +260,9 @@ def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str]) -> Non
 
 def _full_key(key: str) -> str:
     top = {f.name: f.type for f in dataclasses.fields(RunOptions)}
-    if "." in key or key in top:
-        return key
     sections = [n for n, kind in top.items() if dataclasses.is_dataclass(kind)]
+    if "." in key or (key in top and key not in sections):  # a section as such cannot be set
+        return key
     owners = [n for n in sections if key in {f.name for f in dataclasses.fields(typing.cast(Any, top[n]))}]
     if len(owners) != 1:
         choice = ", ".join(f"{n}.{key}" for n in owners)

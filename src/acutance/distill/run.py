@@ -81,8 +81,8 @@ def distill(
     cache: Path,
     out: Path,
     fresh: bool = False,
-    progress: Progress = lambda done, total, what: None,
-    say: Callable[[str], None] = lambda line: None,
+    progress: Progress = lambda _done, _total, _what: None,
+    say: Callable[[str], None] = lambda _line: None,
     stop_after: int | None = None,
 ) -> DistillResult:
     """Run a configuration from pictures to a student file in ``out``; goes on from the last checkpoint there.

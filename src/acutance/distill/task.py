@@ -31,6 +31,8 @@ class DistillationTask(nn.Module):
         self._teacher = [teacher] if teacher is not None and self.needs_teacher_features else []
         if self.needs_teacher_features and not self._teacher:
             raise ConfigError("the affinity loss needs a teacher")
+        if self._teacher and not hasattr(self._teacher[0].module, "features"):
+            raise ConfigError(f"the affinity loss needs features, which {self._teacher[0].architecture} does not give")
         if self.needs_teacher_features and not isinstance(student, StudentNet):
             raise ConfigError("the affinity loss compares features of the student family only")
 

@@ -29,4 +29,5 @@ def to_plane(luma: Plane, residual: NDArray[np.float32], strength: float, bit_de
     clipped to what the samples hold. Values outside the nominal range stay where they were."""
     scale, _ = code_per_unit(bit_depth, full_range)
     out = np.rint(luma.astype(np.float32) + residual * np.float32(strength / scale))
-    return np.clip(out, 0, (1 << bit_depth) - 1).astype(luma.dtype)
+    clipped = np.clip(out, 0, (1 << bit_depth) - 1)
+    return clipped.astype(np.uint8) if luma.dtype == np.uint8 else clipped.astype(np.uint16)

@@ -100,7 +100,7 @@ def _build_model(student: Student, kind: str) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
     r = student.spec.shape.unshuffle
-    plane = ["n", 1, "h", "w"]
+    plane: list[str | int | None] = ["n", 1, "h", "w"]
     nodes, constants = [], []
     if kind == "residual":
         inputs = [helper.make_tensor_value_info("unit", TensorProto.FLOAT, plane)]

@@ -10,6 +10,7 @@ from acutance.errors import CorruptInputError, NotMediaError
 from acutance.frame import ColourInfo, ColourRange
 from acutance.io._checks import MAX_PIXELS, check_readable, sniff
 from acutance.io._wholeness import missing_part
+from acutance.io.y4m import Y4MReader
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -70,6 +71,9 @@ def open_container(path: Path) -> "InputContainer":
             metadata_errors="surrogateescape",
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if head.startswith(b"YUV4MPEG2"):
+            with path.open("rb") as file:
+                Y4MReader(file, name=str(path))  # says what is wrong with the header, its size above all
         kind = sniff(head)
         if kind == "image":
             raise NotMediaError(f"{path}: is an image, not a video") from error

@@ -1,6 +1,7 @@
 """The student family as torch modules, and the way from there to what ships."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +52,7 @@ class StudentNet(nn.Module):
         x = F.pixel_unshuffle(x, self.shape.unshuffle).contiguous(memory_format=torch.channels_last)
         out = []
         slopes: Sequence[Tensor | None] = [*self.slopes, None]
-        for conv, slope in zip(self.convs, slopes, strict=True):
-            weight, bias = conv.folded()
+        for (weight, bias), slope in zip(self._folded(), slopes, strict=True):
             x = conv3x3_prelu(x, weight, bias, slope)
             out.append(x)
         return out
@@ -60,12 +60,15 @@ class StudentNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x + F.pixel_shuffle(self.features(x)[-1], self.shape.unshuffle)
 
+    def _folded(self) -> list[tuple[Tensor, Tensor]]:
+        """(weight, bias) of each convolution, first to last."""
+        return [cast("PlainConv | CollapsibleConv", conv).folded() for conv in self.convs]
+
     @torch.no_grad()
     def to_student(self, spec: StudentSpec) -> Student:
         """The folded weights as a :class:`Student`, ready to save and run."""
         tensors = {}
-        for i, conv in enumerate(self.convs):
-            weight, bias = conv.folded()
+        for i, (weight, bias) in enumerate(self._folded()):
             tensors[f"conv{i}.weight"] = weight.detach().cpu().numpy()
             tensors[f"conv{i}.bias"] = bias.detach().cpu().numpy()
         for i, slope in enumerate(self.slopes):

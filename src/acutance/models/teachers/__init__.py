@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from acutance.errors import InputNotFoundError, TeacherError
 from acutance.models.cost import Cost, measure_cost
 from acutance.models.teachers.lkdn import LKDN
-from acutance.models.teachers.srresnet import SRResNet, translate_checkpoint
+from acutance.models.teachers.srresnet import SRResNet, is_srresnet, translate_checkpoint
 from acutance.models.teachers.upconv7 import UpConv7
 
 __all__ = ["LKDN", "SRResNet", "Teacher", "UpConv7", "load_teacher"]
@@ -114,19 +114,17 @@ def _recognise(tensors: Mapping[str, Tensor], path: Path) -> tuple[nn.Module, in
     state = dict(tensors)
     module: nn.Module
     if "B1.atten.depthwise_dilated.weight" in state and "upsampler.0.weight" in state:
-        scale = int(round((state["upsampler.0.weight"].shape[0] / 3) ** 0.5))
+        scale = round((state["upsampler.0.weight"].shape[0] / 3) ** 0.5)
         module, architecture = LKDN(scale), "LKDN"
     elif "conv7.weight" in state and tuple(state["conv7.weight"].shape[1:]) == (3, 4, 4):
         module, scale, architecture = UpConv7(), 2, "upconv_7"
+    elif is_srresnet(state):
+        resnet, state = translate_checkpoint(state, source=str(path))
+        module, scale, architecture = resnet, resnet.scale, "SRResNet"
     else:
-        try:
-            module, state = translate_checkpoint(state, source=str(path))
-        except TeacherError:
-            from acutance.models.teachers.foreign import load_with_spandrel
+        from acutance.models.teachers.foreign import load_with_spandrel
 
-            return load_with_spandrel(path)
-        assert isinstance(module, SRResNet)
-        scale, architecture = module.scale, "SRResNet"
+        return load_with_spandrel(path)
     try:
         module.load_state_dict(state)
     except RuntimeError as error:

@@ -83,7 +83,9 @@ class LKDN(nn.Module):
             self.add_module(f"B{i + 1}", _Block(self.channels))
         self.c1 = nn.Conv2d(self.channels * self.blocks, self.channels, 1)
         self.c2 = _Blueprint(self.channels, self.channels)
-        self.upsampler = nn.Sequential(nn.Conv2d(self.channels, 3 * scale * scale, 3, padding=1), nn.PixelShuffle(scale))
+        self.upsampler = nn.Sequential(
+            nn.Conv2d(self.channels, 3 * scale * scale, 3, padding=1), nn.PixelShuffle(scale)
+        )
 
     def features(self, x: Tensor) -> Tensor:
         """What the upsampler is given: N x 56 x H x W."""

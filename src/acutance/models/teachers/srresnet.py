@@ -1,4 +1,7 @@
-"""SRResNet: 16 residual blocks of 64 channels (Ledig et al., arXiv 1609.04802), and the checkpoint layouts it is met in."""
+"""SRResNet: 16 residual blocks of 64 channels (Ledig et al., arXiv 1609.04802).
+
+Also the checkpoint layouts it is met in.
+"""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +11,7 @@ from torch import Tensor, nn
 
 from acutance.errors import TeacherError
 
-__all__ = ["SRResNet", "translate_checkpoint"]
+__all__ = ["SRResNet", "is_srresnet", "translate_checkpoint"]
 
 
 class _Block(nn.Module):
@@ -120,12 +123,23 @@ _LAYOUTS = (
 )
 
 
+def _bare_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without what wrappers put in front of every name."""
+    return {re.sub(r"^(module|generator|net_g|netG|model)\.", "", name): t for name, t in tensors.items()}
+
+
+def is_srresnet(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether :func:`translate_checkpoint` knows the layout."""
+    names = _bare_names(tensors)
+    return any(witness in names for witness, _, _ in _LAYOUTS)
+
+
 def translate_checkpoint(tensors: Mapping[str, Tensor], *, source: str) -> tuple[SRResNet, dict[str, Tensor]]:
     """Recognise a public SRResNet layout: the module that fits, and the tensors under its names.
 
     Raises TeacherError where the layout is not one of those known.
     """
-    names = {re.sub(r"^(module|generator|net_g|netG|model)\.", "", name): t for name, t in tensors.items()}
+    names = _bare_names(tensors)
     for witness, rules, normalised in _LAYOUTS:
         if witness not in names:
             continue
@@ -139,10 +153,12 @@ def translate_checkpoint(tensors: Mapping[str, Tensor], *, source: str) -> tuple
             else:
                 raise TeacherError(f"{source}: tensor {name} has no place in SRResNet")
         blocks = 1 + max(int(m.group(1)) for n in renamed if (m := re.match(r"body\.(\d+)\.", n)))
+        if "head.weight" not in renamed:
+            raise TeacherError(f"{source}: an SRResNet checkpoint without its first convolution")
         channels = renamed["head.weight"].shape[0]
         stages = sorted(n for n in renamed if re.match(r"up\.\d+\.conv\.weight", n))
         scale = 1
         for stage in stages:
-            scale *= int(round((renamed[stage].shape[0] / channels) ** 0.5))
+            scale *= round((renamed[stage].shape[0] / channels) ** 0.5)
         return SRResNet(scale, blocks=blocks, channels=channels, normalised=normalised), renamed
     raise TeacherError(f"{source}: not an SRResNet checkpoint of a known layout")

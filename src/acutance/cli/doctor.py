@@ -1,0 +1,121 @@
+"""``acutance doctor``."""
+
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from acutance import __version__
+
+__all__ = ["Options", "run"]
+
+_LIBRARIES = ("numpy", "av", "pillow", "onnxruntime", "onnx", "safetensors", "torch", "matplotlib", "scikit-image")
+_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "neon", "asimd", "asimddp")
+_ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1")
+_TRIAL_SECONDS = 1.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is installed, what the processor has, and how fast the bundled students run here."""
+
+    json: bool = False
+    """As JSON."""
+    trial: bool = True
+    """Run each tier for a moment on a 1280x720 plane."""
+
+
+def run(options: Options) -> int:
+    findings = _findings(trial=options.trial)
+    if options.json:
+        print(json.dumps(findings, indent=2))
+        return 0
+    width = max(len(name) for name in findings)
+    for name, value in findings.items():
+        for i, line in enumerate(value if isinstance(value, list) else [value]):
+            print(f"{name if i == 0 else '':<{width}}  {line}")
+    return 0
+
+
+def _findings(*, trial: bool) -> dict[str, Any]:
+    from acutance.engine import available_engines
+
+    engines = available_engines()
+    findings: dict[str, Any] = {
+        "acutance": __version__,
+        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "instructions": ", ".join(_instructions()) or "not known on this platform",
+        "libraries": [f"{name} {_version(name)}" for name in _LIBRARIES],
+        "encoders": ", ".join(_encoders()) or "none: videos cannot be written",
+        "engines": [f"{name}{' (default)' if i == 0 else ''}" for i, name in enumerate(engines)],
+        "models": _models(),
+    }
+    if trial:
+        findings["speed at 720p"] = _trial(engines[0])
+    return findings
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _instructions() -> list[str]:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return []
+    for line in cpuinfo.read_text(errors="replace").splitlines():
+        if line.lower().startswith(("flags", "features")):
+            found = set(line.partition(":")[2].split())
+            return [flag for flag in _FLAGS if flag in found]
+    return []
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _encoders() -> list[str]:
+    from acutance._av import av
+
+    return [name for name in _ENCODERS if name in av.codecs_available]
+
+
+def _models() -> list[str]:
+    from acutance.zoo import bundled_models
+
+    return list(bundled_models()) or ["none are bundled"]
+
+
+def _trial(engine: str) -> list[str]:
+    """Frames a second of each bundled student; a trial of a second, on a machine that may be busy."""
+    import numpy as np
+
+    from acutance.sharpener import FrameSharpener
+    from acutance.zoo import bundled_models
+
+    rng = np.random.default_rng(0)
+    plane = rng.integers(16, 236, (720, 1280), dtype=np.uint8)
+    lines = []
+    for name in bundled_models():
+        sharpener = FrameSharpener(name, engine=engine)
+        sharpener.engine.process(plane)
+        times: list[float] = []
+        while sum(times) < _TRIAL_SECONDS:
+            started = time.perf_counter()
+            sharpener.engine.process(plane)
+            times.append(time.perf_counter() - started)
+        lines.append(f"{name}: {1 / float(np.median(times)):.1f} frames a second with {engine}")
+    return lines or ["no model to try"]

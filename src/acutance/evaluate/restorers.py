@@ -1,0 +1,333 @@
+"""Methods that restore a degraded picture, by name: the input itself, filters, students, teachers."""
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acutance._extras import require
+from acutance.degrade import ResizeMethod, resize
+from acutance.errors import InputNotFoundError, ModelError, UsageError
+from acutance.luma import add_luma_residual, luma_from_rgb
+from acutance.metrics import border_of, psnr
+from acutance.sharpener import FrameSharpener
+from acutance.spec import Student
+
+if TYPE_CHECKING:
+    from acutance.models.teachers import Teacher
+
+__all__ = [
+    "InputRestorer",
+    "ReportRestorer",
+    "ResizeRestorer",
+    "Restorer",
+    "Rgb",
+    "StudentRestorer",
+    "TeacherRestorer",
+    "UnsharpRestorer",
+    "UnsharpSetting",
+    "choose_unsharp",
+]
+
+Rgb = NDArray[np.uint8]
+"""H x W x 3, full range."""
+
+_RADII = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0)
+_AMOUNTS = np.arange(0.0, 6.01, 0.05)
+_CACHE_VERSION = 1  # to be raised when the teachers' code computes something else
+
+
+class Restorer(ABC):
+    """One method.
+
+    name: unique within a comparison. kind: ``input``, ``filter``, ``student``, ``control``, ``report`` or ``teacher``.
+    detail: what a reader of the figures must know about it, in words.
+    parameters, macs_per_pixel: of its network, None where it is none.
+    """
+
+    name: str
+    kind: str
+    detail: str = ""
+    parameters: int | None = None
+    macs_per_pixel: float | None = None
+
+    def misfit(self, factor: float) -> str | None:  # noqa: ARG002 - most methods fit every factor
+        """Why this method cannot restore pictures scaled by ``factor``; None where it can."""
+        return None
+
+    def caution(self, factor: float) -> str | None:  # noqa: ARG002
+        """What to bear in mind about its figures at ``factor``; None for nothing."""
+        return None
+
+    @abstractmethod
+    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:
+        """low: the small picture. degraded: the same, scaled up to the size of the truth. Returns that size."""
+
+
+class InputRestorer(Restorer):
+    """Does nothing: what every other method has to beat. Named after the filter that scaled it up."""
+
+    kind = "input"
+
+    def __init__(self, up: str = "bicubic") -> None:
+        self.name = up
+        self.detail = "the input itself"
+
+    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:  # noqa: ARG002
+        return degraded
+
+
+class ResizeRestorer(Restorer):
+    """The small picture scaled up by another filter."""
+
+    kind = "filter"
+
+    def __init__(self, method: ResizeMethod) -> None:
+        self.name = method
+        self._method: ResizeMethod = method
+
+    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:
+        return resize(low, degraded.shape[1], degraded.shape[0], self._method)
+
+
+class UnsharpSetting(NamedTuple):
+    """radius: sigma of the Gaussian, in pixels. amount: 1 adds once what the blur takes away.
+
+    psnr_y, psnr_y_input: mean with and without it over the pictures it was chosen on, in dB, before rounding.
+    """
+
+    radius: float
+    amount: float
+    psnr_y: float = math.nan
+    psnr_y_input: float = math.nan
+
+
+class UnsharpRestorer(Restorer):
+    """Unsharp mask on luma, in float, rounded once.
+
+    chosen_on: the pictures that radius and amount were chosen on, in words.
+    """
+
+    name = "unsharp"
+    kind = "filter"
+
+    def __init__(self, setting: UnsharpSetting, *, chosen_on: str = "") -> None:
+        if not 0 < setting.radius <= 50 or not math.isfinite(setting.amount):
+            raise UsageError(f"unsharp radius must lie above 0 and up to 50, not {setting.radius}")
+        self.setting = setting
+        self.detail = f"radius {setting.radius:g}, amount {setting.amount:g}"
+        if chosen_on:
+            self.detail += f", chosen on {chosen_on}"
+
+    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:  # noqa: ARG002
+        detail = _detail(luma_from_rgb(degraded), self.setting.radius)
+        out: Rgb = np.asarray(add_luma_residual(degraded, detail * np.float32(self.setting.amount)), np.uint8)
+        return out
+
+
+def choose_unsharp(pairs: Iterable[tuple[Rgb, Rgb]], *, factor: float) -> UnsharpSetting:
+    """The radius and amount with the best mean PSNR on luma over (degraded, truth) pairs.
+
+    The squared error is quadratic in the amount, so that three sums for each picture and radius tell the PSNR of every
+    amount at once; rounding and clipping, which come after, are left out. Raises UsageError without pictures.
+    """
+    border = border_of(factor)
+    scores: list[NDArray[np.float64]] = []
+    inputs: list[float] = []
+    for degraded, truth in pairs:
+        source, target = luma_from_rgb(degraded), luma_from_rgb(truth)
+        inner = np.s_[border : source.shape[0] - border, border : source.shape[1] - border]
+        error = (target - source)[inner].astype(np.float64)
+        inputs.append(min(psnr(source[inner], target[inner]), 100.0))
+        table = np.empty((len(_RADII), _AMOUNTS.size))
+        for row, radius in enumerate(_RADII):
+            detail = _detail(source, radius)[inner].astype(np.float64)
+            a, b, c = np.mean(detail * detail), np.mean(detail * error), np.mean(error * error)
+            squared = np.maximum((a * _AMOUNTS - 2 * b) * _AMOUNTS + c, 255.0**2 * 1e-10)
+            table[row] = 10 * np.log10(255.0**2 / squared)
+        scores.append(table)
+    if not scores:
+        raise UsageError("no pictures to choose the unsharp mask on")
+    mean = np.mean(scores, axis=0)
+    row, column = np.unravel_index(int(np.argmax(mean)), mean.shape)
+    return UnsharpSetting(
+        _RADII[row], round(float(_AMOUNTS[column]), 2), float(mean[row, column]), float(np.mean(inputs))
+    )
+
+
+def _detail(luma: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """What a Gaussian blur takes away; the edge is replicated."""
+    radius = max(1, math.ceil(3 * sigma))
+    x = np.arange(-radius, radius + 1)
+    weights = np.exp(-0.5 * (x / sigma) ** 2)
+    weights = (weights / weights.sum()).astype(np.float32)
+    blurred = luma
+    for axis in (0, 1):
+        length = luma.shape[axis]
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (radius, radius)
+        padded = np.pad(blurred, padding, mode="edge")
+        blurred = np.zeros_like(luma)
+        for k, weight in enumerate(weights):
+            blurred += weight * (padded[k : k + length] if axis == 0 else padded[:, k : k + length])
+    return luma - blurred
+
+
+class StudentRestorer(Restorer):
+    """A student, on the degraded picture.
+
+    model: as for :class:`FrameSharpener`. name: its own name where not given. kind: ``student``, or ``control`` for
+    one that was trained without a teacher to compare with. Raises ModelError, InputNotFoundError, UsageError.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Student,
+        *,
+        name: str | None = None,
+        kind: str = "student",
+        strength: float = 1.0,
+        threads: int | None = None,
+    ) -> None:
+        self.sharpener = FrameSharpener(model, strength=strength, threads=threads)
+        spec = self.sharpener.student.spec
+        self.student = self.sharpener.student
+        self.name = name or spec.name
+        self.kind = kind
+        self.detail = f"engine {self.sharpener.engine.name}"
+        if strength != 1.0:
+            self.detail += f", strength {strength:g}"
+        self.parameters, self.macs_per_pixel = spec.shape.parameters, spec.shape.macs_per_pixel
+
+    def caution(self, factor: float) -> str | None:
+        trained = self.student.spec.factors
+        if not trained or any(math.isclose(factor, f) for f in trained):
+            return None
+        return f"{self.name} was trained for x{', x'.join(f'{f:g}' for f in trained)}; this is x{factor:g}"
+
+    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:  # noqa: ARG002
+        return np.asarray(self.sharpener(degraded), np.uint8)
+
+
+class TeacherRestorer(Restorer):
+    """A teacher, on the small picture; its output rounded to 8 bits.
+
+    weights: its file. cache: a folder where outputs are kept as PNG under a hash of weights and input.
+    Raises InputNotFoundError, TeacherError, MissingExtraError.
+    """
+
+    kind = "teacher"
+
+    def __init__(self, weights: str | Path, *, name: str | None = None, cache: Path | None = None) -> None:
+        if not Path(weights).is_file():
+            raise InputNotFoundError(f"{weights}: no such teacher file")
+        require("torch", extra="train", purpose=f"the teacher {Path(weights).name}")
+        from acutance.models.teachers import load_teacher
+
+        self._teacher: Teacher = load_teacher(weights)
+        self._cache = None if cache is None else cache / f"{self._teacher.name}-{self._teacher.sha256[:12]}"
+        if self._cache is not None:
+            self._cache.mkdir(parents=True, exist_ok=True)
+        cost = self._teacher.cost
+        self.name = name or self._teacher.name
+        self.detail = self._teacher.architecture
+        self.scale = self._teacher.scale
+        self.sha256 = self._teacher.sha256
+        self.parameters, self.macs_per_pixel = cost.parameters, cost.macs_per_pixel
+
+    def misfit(self, factor: float) -> str | None:
+        return None if factor == self.scale else f"{self.name} restores x{self.scale}, not x{factor:g}"
+
+    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:
+        if self._cache is None:
+            return self._run(low)
+        from PIL import Image
+
+        low = np.ascontiguousarray(low)
+        key = hashlib.sha256(f"{_CACHE_VERSION} {low.shape} ".encode() + low.tobytes()).hexdigest()
+        file = self._cache / f"{key[:32]}.png"
+        try:
+            with Image.open(file) as stored:
+                out: Rgb = np.array(stored.convert("RGB"))
+            if out.shape == degraded.shape:
+                return out
+        except (OSError, SyntaxError):
+            pass  # not there, or a write that was cut short: computed anew
+        out = self._run(low)
+        temporary = file.with_name(f".{file.name}.tmp")
+        Image.fromarray(out).save(temporary, "PNG")
+        temporary.replace(file)
+        return out
+
+    def _run(self, low: Rgb) -> Rgb:
+        return np.clip(np.rint(self._teacher.restore(low)), 0, 255).astype(np.uint8)
+
+
+class ReportRestorer(Restorer):
+    """The student of the report this project grew from (4x, RGB), from a checkpoint of it.
+
+    checkpoint: ``.safetensors``, a state dict, or a ``best.pt``/``last.pt`` of a training run here (its averaged
+    weights). Raises InputNotFoundError, ModelError, MissingExtraError.
+    """
+
+    name = "report2025"
+    kind = "report"
+    detail = "the report's own student"
+
+    def __init__(self, checkpoint: str | Path) -> None:
+        path = Path(checkpoint)
+        if not path.is_file():
+            raise InputNotFoundError(f"{path}: no such checkpoint")
+        require("torch", extra="train", purpose=f"the report's student {path.name}")
+        from acutance.models.cost import measure_cost
+        from acutance.models.report2025 import Report2025
+
+        self._net: Report2025 = Report2025()
+        self.scale = self._net.scale
+        try:
+            self._net.load_state_dict(_report_state(path))
+        except (RuntimeError, AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{path}: not weights of the report's student: {reason}") from error
+        self._net.eval()
+        cost = measure_cost(self._net)
+        self.parameters, self.macs_per_pixel = cost.parameters, cost.macs_per_pixel
+
+    def misfit(self, factor: float) -> str | None:
+        return None if factor == self.scale else f"{self.name} restores x{self.scale}, not x{factor:g}"
+
+    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:  # noqa: ARG002
+        import torch
+
+        with torch.no_grad():
+            x = torch.tensor(low).permute(2, 0, 1)[None].float().div(255)
+            y = self._net(x)[0].permute(1, 2, 0).mul(255).numpy()
+        return np.clip(np.rint(y), 0, 255).astype(np.uint8)
+
+
+def _report_state(path: Path) -> dict[str, Any]:
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return dict(load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path}: not a safetensors file: {error}") from error
+    import torch
+
+    try:
+        raw: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds here, pickle's among them
+        raise ModelError(f"{path}: not a checkpoint: {' '.join(str(error).split())[:200]}") from error
+    for key in ("average", "student", "state_dict", "model"):
+        if isinstance(raw, dict) and isinstance(raw.get(key), dict):
+            return dict(raw[key])
+    if not isinstance(raw, dict):
+        raise ModelError(f"{path}: holds no state dict")
+    return raw
