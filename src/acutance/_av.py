@@ -33,7 +33,10 @@ __all__ = [
 os.environ.setdefault("SVT_LOG", "0")
 av.logging.set_level(None)  # FFmpeg's chatter would break one-line errors and progress bars
 
-FORMAT_WHITELIST = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,ogg,asf,gif,apng,yuv4mpegpipe,ivf,h264,hevc,av1,obu,nut,mxf"
+FORMAT_WHITELIST = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,ogg,asf,gif,apng,yuv4mpegpipe,ivf,h264,hevc,av1,obu,"
+    "nut,mxf"
+)
 """Containers that may be opened. Playlists and scripts (concat, hls, dash, ffmetadata, ...) are not among them: they
 can make FFmpeg read other files."""
 

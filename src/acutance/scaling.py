@@ -1,6 +1,7 @@
 """Resizing before sharpening: Pillow's bicubic, the filter the students' inputs were scaled up with."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,17 +37,14 @@ def scale_image(image: Image, scale: float) -> Image:
     pixels = image.pixels
     channels = [pixels] if pixels.ndim == 2 else [pixels[..., c] for c in range(pixels.shape[2])]
     planes = [_scale(channel, size) for channel in channels]
-    scaled: Samples = planes[0] if pixels.ndim == 2 else np.stack(planes, axis=-1)
+    scaled: Any = planes[0] if pixels.ndim == 2 else np.stack(planes, axis=-1)
     alpha = None if image.alpha is None else _scale(image.alpha, size)
     return replace(image, pixels=scaled, alpha=alpha)
 
 
 def _scale(plane: Samples, size: tuple[int, int]) -> Samples:
     if plane.dtype == np.uint8:
-        narrow: NDArray[np.uint8] = np.asarray(
-            PillowImage.fromarray(np.ascontiguousarray(plane)).resize(size, _BICUBIC)
-        )
-        return narrow
+        return np.array(PillowImage.fromarray(np.ascontiguousarray(plane)).resize(size, _BICUBIC), np.uint8)
     # Pillow resizes 16 bits only as float.
-    resized = np.asarray(PillowImage.fromarray(plane.astype(np.float32)).resize(size, _BICUBIC))
+    resized = np.array(PillowImage.fromarray(plane.astype(np.float32)).resize(size, _BICUBIC), np.float32)
     return np.clip(np.rint(resized), 0, 65535).astype(np.uint16)

@@ -23,7 +23,7 @@ _PAGE = (
     "that learned from a large one puts them",
     "back, sixty times a second.",
 )
-_SLIDE = ("Quarterly review", ("Latency", 0.82), ("Sharpness", 0.93), ("Battery", 0.61), ("Bandwidth", 0.38))
+_BARS = (("Latency", 0.82), ("Sharpness", 0.93), ("Battery", 0.61), ("Bandwidth", 0.38))
 
 
 def scene(seconds: float, *, seed: int = 1) -> Iterator[NDArray[np.uint8]]:
@@ -73,7 +73,8 @@ def _texture(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
     weave = 26 * np.sin(x / _px(1.6)) * np.sin(y / _px(1.6)) + 22 * np.sin((x + y) / _px(5.0))
     noise = np.repeat(np.repeat(rng.normal(0, 14, (side // 3 + 1, side // 3 + 1)), 3, 0), 3, 1)[:side, :side]
     base = 128 + weave + noise
-    return np.clip(np.stack([base * 1.05, base * 0.78, base * 0.62], axis=-1), 0, 255).astype(np.uint8)
+    cloth = np.stack([base * 1.05, base * 0.78, base * 0.62], axis=-1)
+    return np.array(np.clip(cloth, 0, 255), np.uint8)
 
 
 def _page(draw: ImageDraw.ImageDraw, time: float, dx: float, dy: float) -> None:
@@ -91,9 +92,8 @@ def _page(draw: ImageDraw.ImageDraw, time: float, dx: float, dy: float) -> None:
 def _slide(draw: ImageDraw.ImageDraw, time: float, dx: float, dy: float) -> None:
     left, top, right, bottom = (_px(v) for v in (700, 60, 1220, 330))
     draw.rectangle((left + dx, top + dy, right + dx, bottom + dy), fill=(24, 34, 58))
-    title, *bars = _SLIDE
-    draw.text((left + _px(24) + dx, top + _px(16) + dy), str(title), font=_font(30), fill=(240, 243, 250))
-    for i, (name, share) in enumerate(bars):  # type: ignore[misc]
+    draw.text((left + _px(24) + dx, top + _px(16) + dy), "Quarterly review", font=_font(30), fill=(240, 243, 250))
+    for i, (name, share) in enumerate(_BARS):
         y = top + _px(76 + i * 46) + dy
         draw.text((left + _px(24) + dx, y), name, font=_font(16), fill=(190, 202, 226))
         grown = share * (0.86 + 0.14 * math.sin(time * 1.1 + i))

@@ -1,5 +1,6 @@
 """A whole run: data, teacher check, training, and the student at the end of it."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,14 +9,17 @@ import torch
 from torch import nn
 
 from acutance.data.folders import ImageFile, ImageFolder
-from acutance.data.pairs import PairSet, prepare_pairs
+from acutance.data.pairs import ALIGN, PairSet, prepare_pairs
 from acutance.data.split import split_images
 from acutance.degrade import DegradationMix
+from acutance.distill.checkpoint import load_checkpoint
+from acutance.distill.facts import gather_facts, write_facts
 from acutance.distill.loop import TrainResult, train
 from acutance.distill.options import RunOptions
+from acutance.distill.report import write_report
 from acutance.distill.task import DistillationTask
 from acutance.distill.validation import TeacherFigures, check_teacher
-from acutance.errors import ConfigError, InputNotFoundError, OutputError
+from acutance.errors import ConfigError, InputNotFoundError, MissingExtraError, ModelError, OutputError
 from acutance.models.report2025 import Report2025
 from acutance.models.students import TIERS, StudentNet
 from acutance.models.teachers import Teacher, load_teacher
@@ -25,14 +29,18 @@ __all__ = ["DistillResult", "build_student", "distill", "student_spec"]
 
 Progress = Callable[[int, int, str], None]
 
+_LEFT_BEHIND = ("last.pt", "best.pt", "log.jsonl", "run.json", "student.safetensors", "curves.png", "report.html")
+
 
 @dataclass(frozen=True)
 class DistillResult:
-    """teacher: its figures, or None in a run without one. student_file: what ships, or None for report2025."""
+    """teacher: its figures, or None in a run without one. student_file: what ships, or None for report2025.
+    report: the page about the run, or None where it could not be made."""
 
     training: TrainResult
     teacher: TeacherFigures | None
     student_file: Path | None
+    report: Path | None
 
 
 def build_student(options: RunOptions) -> nn.Module:
@@ -49,12 +57,22 @@ def student_shape(options: RunOptions) -> StudentShape:
     if s.tier not in TIERS:
         raise ConfigError(f"student.tier {s.tier!r} is unknown; accepted: {', '.join(TIERS)}, report2025")
     base = TIERS[s.tier]
-    return replace(
-        base,
-        unshuffle=s.unshuffle or base.unshuffle,
-        channels=s.channels or base.channels,
-        depth=base.depth if s.depth < 0 else s.depth,
-    )
+    try:
+        shape = replace(
+            base,
+            unshuffle=s.unshuffle or base.unshuffle,
+            channels=s.channels or base.channels,
+            depth=base.depth if s.depth < 0 else s.depth,
+        )
+    except ModelError as error:
+        raise ConfigError(f"{options.name}: {error}") from error
+    # Training pictures have sides that are multiples of ALIGN, and the network takes whole blocks only.
+    if ALIGN % shape.unshuffle or options.data.crop % shape.unshuffle:
+        raise ConfigError(
+            f"{options.name}: student.unshuffle must divide {ALIGN} and data.crop ({options.data.crop}), "
+            f"{shape.unshuffle} does not"
+        )
+    return shape
 
 
 def student_spec(options: RunOptions, *, steps: int, teacher: TeacherFigures | None) -> StudentSpec:
@@ -81,13 +99,18 @@ def distill(
     cache: Path,
     out: Path,
     fresh: bool = False,
+    preparing: Progress | None = None,
     progress: Progress = lambda _done, _total, _what: None,
     say: Callable[[str], None] = lambda _line: None,
     stop_after: int | None = None,
 ) -> DistillResult:
     """Run a configuration from pictures to a student file in ``out``; goes on from the last checkpoint there.
 
-    fresh: start over, forgetting what is in ``out``. say: told once what was found (data, teacher).
+    Leaves ``student.safetensors``, ``report.html`` and ``curves.png`` there, beside what :func:`train` does, and
+    ``run.json``. The report is also made when a run is resumed, and when Ctrl-C stops it, which this passes on.
+
+    fresh: start over, forgetting what is in ``out``. preparing: progress of making pairs; progress: of the steps.
+    say: told, a line each, what was found (data, teacher), and why there is no report where there is none.
     Raises ConfigError, InputNotFoundError, TeacherError, OutputError.
     """
     try:
@@ -95,28 +118,55 @@ def distill(
     except OSError as error:
         raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
     if fresh:
-        for name in ("last.pt", "best.pt", "log.jsonl", "student.safetensors"):
+        for name in _LEFT_BEHIND:
             (out / name).unlink(missing_ok=True)
     student = build_student(options)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task_needs_teacher = any((options.losses.teacher_l1, options.losses.teacher_mse, options.losses.affinity))
     teacher = load_teacher(data_root / options.teacher.weights) if task_needs_teacher else None
     task = DistillationTask(student, options.losses, teacher=teacher)
-    training, validation = load_pairs(options, data_root=data_root, cache=cache, teacher=teacher, progress=progress)
+    training, validation = load_pairs(
+        options, data_root=data_root, cache=cache, teacher=teacher, progress=preparing or progress
+    )
     say(f"{len(training)} training and {len(validation)} validation tiles")
     figures = None
     if teacher is not None:
         figures = check_teacher(teacher.name, validation, margin_db=options.teacher.margin_db)
         cost = teacher.cost
         say(f"{figures}; {cost.parameters:,} parameters, {cost.macs_per_pixel:,.0f} MAC per pixel")
+    facts = gather_facts(options, student, training, validation, teacher=teacher, figures=figures)
+    write_facts(facts, out)
+
+    def report(best: nn.Module | None) -> Path | None:
+        try:
+            return write_report(out, student=best, validation=validation)
+        except MissingExtraError as error:  # the run itself is not lost
+            say(f"no report: {error}")
+            return None
+
     torch.set_num_threads(options.train.threads)  # the same number gives the same bits; the teacher had all cores
-    result = train(task, training, validation, options, out=out, progress=progress, stop_after=stop_after)
+    if (out / "last.pt").exists():
+        report(_best_so_far(student, options, out))  # a kill leaves no time for it
+    try:
+        result = train(task, training, validation, options, out=out, progress=progress, stop_after=stop_after)
+    except KeyboardInterrupt:
+        report(_best_so_far(student, options, out))
+        raise
     student_file = None
     if isinstance(result.best, StudentNet):
         student_file = out / "student.safetensors"
         spec = student_spec(options, steps=result.steps, teacher=figures)
         save_student(result.best.to_student(spec), student_file)
-    return DistillResult(result, figures, student_file)
+    return DistillResult(result, figures, student_file, report(result.best))
+
+
+def _best_so_far(student: nn.Module, options: RunOptions, out: Path) -> nn.Module | None:
+    """The student of the best validation, or None before the first."""
+    if not (out / "best.pt").exists():
+        return None
+    best = copy.deepcopy(student).eval().requires_grad_(False)
+    best.load_state_dict(load_checkpoint(out / "best.pt", options).average)
+    return best
 
 
 def load_pairs(
@@ -125,6 +175,9 @@ def load_pairs(
     """The training and the validation pairs of a run."""
     data = options.data
     mix = DegradationMix.from_list(data.degradations)
+    if len(mix.factors) > 1:
+        factors = ", ".join(f"{factor:g}" for factor in mix.factors)
+        raise ConfigError(f"{options.name}: the degradations of a run have one factor, not several ({factors})")
     pictures = ImageFolder(*(data_root / folder for folder in data.train))
     held_out: ImageFolder
     if data.validation:

@@ -15,9 +15,19 @@ from acutance.luma import luma_from_rgb
 from acutance.metrics import psnr, ssim
 from acutance.models.students import StudentNet
 
-__all__ = ["TeacherFigures", "check_teacher", "restore_pair", "validate"]
+__all__ = [
+    "Picture",
+    "TeacherFigures",
+    "check_teacher",
+    "codes",
+    "psnr_y",
+    "restore_pair",
+    "teacher_picture",
+    "validate",
+]
 
 Picture = NDArray[np.float32]
+"""C x H x W, code values 0..255."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,10 @@ class TeacherFigures:
 def check_teacher(name: str, pairs: PairSet, *, margin_db: float) -> TeacherFigures:
     """Measure the teacher whose outputs ``pairs`` hold. Raises TeacherError, with the figures, below the margin: a
     network that restores nothing has nothing to teach."""
-    if any(pair.teacher is None for pair in pairs.pairs):
-        raise UsageError("these pairs were prepared without a teacher")
     figures = TeacherFigures(
         name,
-        _mean(pairs, lambda pair: _psnr_y(_teacher(pair), pair)),
-        _mean(pairs, lambda pair: _psnr_y(_codes(pair.degraded), pair)),
+        _mean(pairs, lambda pair: psnr_y(teacher_picture(pair), pair)),
+        _mean(pairs, lambda pair: psnr_y(codes(pair.degraded), pair)),
         margin_db,
     )
     if figures.psnr_y - figures.psnr_y_input < margin_db:
@@ -56,7 +64,7 @@ def check_teacher(name: str, pairs: PairSet, *, margin_db: float) -> TeacherFigu
 def restore_pair(student: nn.Module, pair: Pair) -> Picture:
     """What the student makes of a whole picture: C x H x W float32 code values 0..255, not rounded."""
     source = pair.degraded if isinstance(student, StudentNet) else pair.low
-    x = torch.from_numpy(_codes(source)[None] / np.float32(255))
+    x = torch.from_numpy(codes(source)[None] / np.float32(255))
     out: Picture = student(x)[0].mul(255).clamp(0, 255).numpy()
     return out
 
@@ -68,11 +76,11 @@ def validate(student: nn.Module, pairs: PairSet) -> dict[str, float]:
     outputs = {id(pair): restore_pair(student, pair) for pair in pairs.pairs}
     student.train(was_training)
     return {
-        "psnr_y": _mean(pairs, lambda pair: _psnr_y(outputs[id(pair)], pair)),
+        "psnr_y": _mean(pairs, lambda pair: psnr_y(outputs[id(pair)], pair)),
         "ssim_y": _mean(
-            pairs, lambda pair: ssim(_luma(outputs[id(pair)]), _luma(_codes(pair.sharp)), border=_border(pair))
+            pairs, lambda pair: ssim(_luma(outputs[id(pair)]), _luma(codes(pair.sharp)), border=_border(pair))
         ),
-        "psnr_y_input": _mean(pairs, lambda pair: _psnr_y(_codes(pair.degraded), pair)),
+        "psnr_y_input": _mean(pairs, lambda pair: psnr_y(codes(pair.degraded), pair)),
     }
 
 
@@ -80,21 +88,25 @@ def _mean(pairs: PairSet, figure: Callable[[Pair], float]) -> float:
     return sum(figure(pair) for pair in pairs.pairs) / len(pairs)
 
 
-def _psnr_y(picture: Picture, pair: Pair) -> float:
-    return float(psnr(_luma(picture), _luma(_codes(pair.sharp)), border=_border(pair)))
+def psnr_y(picture: Picture, pair: Pair, *, border: int | None = None) -> float:
+    """PSNR on luma, in dB, of a picture against the truth of a pair. border: pixels left out; None: the factor's."""
+    return float(psnr(_luma(picture), _luma(codes(pair.sharp)), border=_border(pair) if border is None else border))
 
 
 def _border(pair: Pair) -> int:
     return math.ceil(float(pair.record["factor"]))
 
 
-def _codes(fixed: NDArray[np.uint16]) -> Picture:
+def codes(fixed: NDArray[np.uint16]) -> Picture:
+    """Pictures as pairs keep them, in code values 0..255."""
     return fixed.astype(np.float32) / np.float32(256)
 
 
-def _teacher(pair: Pair) -> Picture:
-    assert pair.teacher is not None
-    return np.clip(_codes(pair.degraded) + pair.teacher.astype(np.float32), 0, 255)
+def teacher_picture(pair: Pair) -> Picture:
+    """The teacher's output, C x H x W float32 code values clipped to 0..255. Raises UsageError where there is none."""
+    if pair.teacher is None:
+        raise UsageError("these pairs were prepared without a teacher")
+    return np.clip(codes(pair.degraded) + pair.teacher.astype(np.float32), 0, 255)
 
 
 def _luma(picture: Picture) -> Picture:

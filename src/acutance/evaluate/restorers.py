@@ -3,18 +3,15 @@
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acutance._extras import require
 from acutance.degrade import ResizeMethod, resize
-from acutance.errors import InputNotFoundError, ModelError, UsageError
-from acutance.luma import add_luma_residual, luma_from_rgb
-from acutance.metrics import border_of, psnr
+from acutance.errors import InputNotFoundError, ModelError
 from acutance.sharpener import FrameSharpener
 from acutance.spec import Student
 
@@ -29,16 +26,11 @@ __all__ = [
     "Rgb",
     "StudentRestorer",
     "TeacherRestorer",
-    "UnsharpRestorer",
-    "UnsharpSetting",
-    "choose_unsharp",
 ]
 
 Rgb = NDArray[np.uint8]
 """H x W x 3, full range."""
 
-_RADII = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0)
-_AMOUNTS = np.arange(0.0, 6.01, 0.05)
 _CACHE_VERSION = 1  # to be raised when the teachers' code computes something else
 
 
@@ -93,89 +85,6 @@ class ResizeRestorer(Restorer):
 
     def restore(self, low: Rgb, degraded: Rgb) -> Rgb:
         return resize(low, degraded.shape[1], degraded.shape[0], self._method)
-
-
-class UnsharpSetting(NamedTuple):
-    """radius: sigma of the Gaussian, in pixels. amount: 1 adds once what the blur takes away.
-
-    psnr_y, psnr_y_input: mean with and without it over the pictures it was chosen on, in dB, before rounding.
-    """
-
-    radius: float
-    amount: float
-    psnr_y: float = math.nan
-    psnr_y_input: float = math.nan
-
-
-class UnsharpRestorer(Restorer):
-    """Unsharp mask on luma, in float, rounded once.
-
-    chosen_on: the pictures that radius and amount were chosen on, in words.
-    """
-
-    name = "unsharp"
-    kind = "filter"
-
-    def __init__(self, setting: UnsharpSetting, *, chosen_on: str = "") -> None:
-        if not 0 < setting.radius <= 50 or not math.isfinite(setting.amount):
-            raise UsageError(f"unsharp radius must lie above 0 and up to 50, not {setting.radius}")
-        self.setting = setting
-        self.detail = f"radius {setting.radius:g}, amount {setting.amount:g}"
-        if chosen_on:
-            self.detail += f", chosen on {chosen_on}"
-
-    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:  # noqa: ARG002
-        detail = _detail(luma_from_rgb(degraded), self.setting.radius)
-        out: Rgb = np.asarray(add_luma_residual(degraded, detail * np.float32(self.setting.amount)), np.uint8)
-        return out
-
-
-def choose_unsharp(pairs: Iterable[tuple[Rgb, Rgb]], *, factor: float) -> UnsharpSetting:
-    """The radius and amount with the best mean PSNR on luma over (degraded, truth) pairs.
-
-    The squared error is quadratic in the amount, so that three sums for each picture and radius tell the PSNR of every
-    amount at once; rounding and clipping, which come after, are left out. Raises UsageError without pictures.
-    """
-    border = border_of(factor)
-    scores: list[NDArray[np.float64]] = []
-    inputs: list[float] = []
-    for degraded, truth in pairs:
-        source, target = luma_from_rgb(degraded), luma_from_rgb(truth)
-        inner = np.s_[border : source.shape[0] - border, border : source.shape[1] - border]
-        error = (target - source)[inner].astype(np.float64)
-        inputs.append(min(psnr(source[inner], target[inner]), 100.0))
-        table = np.empty((len(_RADII), _AMOUNTS.size))
-        for row, radius in enumerate(_RADII):
-            detail = _detail(source, radius)[inner].astype(np.float64)
-            a, b, c = np.mean(detail * detail), np.mean(detail * error), np.mean(error * error)
-            squared = np.maximum((a * _AMOUNTS - 2 * b) * _AMOUNTS + c, 255.0**2 * 1e-10)
-            table[row] = 10 * np.log10(255.0**2 / squared)
-        scores.append(table)
-    if not scores:
-        raise UsageError("no pictures to choose the unsharp mask on")
-    mean = np.mean(scores, axis=0)
-    row, column = np.unravel_index(int(np.argmax(mean)), mean.shape)
-    return UnsharpSetting(
-        _RADII[row], round(float(_AMOUNTS[column]), 2), float(mean[row, column]), float(np.mean(inputs))
-    )
-
-
-def _detail(luma: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """What a Gaussian blur takes away; the edge is replicated."""
-    radius = max(1, math.ceil(3 * sigma))
-    x = np.arange(-radius, radius + 1)
-    weights = np.exp(-0.5 * (x / sigma) ** 2)
-    weights = (weights / weights.sum()).astype(np.float32)
-    blurred = luma
-    for axis in (0, 1):
-        length = luma.shape[axis]
-        padding = [(0, 0), (0, 0)]
-        padding[axis] = (radius, radius)
-        padded = np.pad(blurred, padding, mode="edge")
-        blurred = np.zeros_like(luma)
-        for k, weight in enumerate(weights):
-            blurred += weight * (padded[k : k + length] if axis == 0 else padded[:, k : k + length])
-    return luma - blurred
 
 
 class StudentRestorer(Restorer):
@@ -287,7 +196,7 @@ class ReportRestorer(Restorer):
         from acutance.models.cost import measure_cost
         from acutance.models.report2025 import Report2025
 
-        self._net: Report2025 = Report2025()
+        self._net = Report2025()
         self.scale = self._net.scale
         try:
             self._net.load_state_dict(_report_state(path))
@@ -306,7 +215,7 @@ class ReportRestorer(Restorer):
 
         with torch.no_grad():
             x = torch.tensor(low).permute(2, 0, 1)[None].float().div(255)
-            y = self._net(x)[0].permute(1, 2, 0).mul(255).numpy()
+            y: NDArray[np.float32] = self._net(x)[0].permute(1, 2, 0).mul(255).numpy()
         return np.clip(np.rint(y), 0, 255).astype(np.uint8)
 
 

@@ -1,0 +1,308 @@
+"""A video or picture measured as it is: against its truth where there is one, else against itself after sharpening.
+
+Everything is measured on luma, frame by frame, in 8-bit limited-range code values (black 16, white 235): full-range
+and 10-bit video is mapped into them, and a picture's luma is that of BT.601. Peak 255, no border left out.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acutance.engine.arithmetic import from_plane
+from acutance.errors import UsageError
+from acutance.evaluate.quality import MAX_DB, mean_db
+from acutance.frame import Frame
+from acutance.io import VideoReader, read_image
+from acutance.io.files import kind_of
+from acutance.luma import luma_from_rgb
+from acutance.metrics import Flicker, FlickerMeter, Overshoot, OvershootMeter, psnr, sharpness, ssim
+from acutance.sharpener import FrameSharpener
+
+__all__ = ["ChangeMeasures", "FrameObserver", "FrameQuality", "VideoResult", "evaluate_video"]
+
+Codes = NDArray[np.float32]
+"""Luma, H x W, in 8-bit limited-range code values, unrounded."""
+
+FrameObserver = Callable[[str, Codes, Mapping[str, Codes], Codes | None], None]
+"""Called with (place, before, after by model name, truth or None) for each frame."""
+
+_FLICKER_BLOCK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FrameQuality:
+    """How near frames are to their truth. PSNR in dB per frame, frames equal to their truth as 100; SSIM per frame."""
+
+    psnr_y: tuple[float, ...]
+    ssim_y: tuple[float, ...]
+
+    @property
+    def mean_psnr_y(self) -> float:
+        return mean_db(self.psnr_y)
+
+    @property
+    def mean_ssim_y(self) -> float:
+        return math.fsum(self.ssim_y) / len(self.ssim_y)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "mean_psnr_y": round(self.mean_psnr_y, 5),
+            "mean_ssim_y": round(self.mean_ssim_y, 5),
+            "psnr_y": [round(v, 5) for v in self.psnr_y],
+            "ssim_y": [round(v, 5) for v in self.ssim_y],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeMeasures:
+    """What sharpening changed against its input.
+
+    psnr_y: between the two, mean over frames, in dB. sharpness_ratio: gradient energy after to before, over all frames.
+    overshoot: past the input's local range, in code values. flicker: where the input stands still; None of a single
+    frame and of frames too small.
+    """
+
+    psnr_y: float
+    sharpness_ratio: float
+    overshoot: Overshoot
+    flicker: Flicker | None
+
+    def to_dict(self) -> dict[str, Any]:
+        flicker = self.flicker
+        return {
+            "psnr_y_to_input": _plain(self.psnr_y),
+            "sharpness_ratio": _plain(self.sharpness_ratio),
+            "overshoot_p99_9": self.overshoot.p99_9,
+            "overshoot_largest": self.overshoot.largest,
+            "overshoot_share": _plain(self.overshoot.share),
+            "flicker_ratio": None if flicker is None else _plain(flicker.ratio),
+            "flicker_static_share": None if flicker is None else _plain(flicker.static_share),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class VideoResult:
+    """What was measured of one video or picture.
+
+    before: against the truth, as it came; None without one. after: the same after each model.
+    change: of each model against its input. damaged: what the files had lost, or None. notes: one line each.
+    """
+
+    target: str
+    reference: str | None
+    width: int
+    height: int
+    frames: int
+    before: FrameQuality | None
+    after: Mapping[str, FrameQuality]
+    change: Mapping[str, ChangeMeasures]
+    damaged: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fit for JSON; what is not a number or infinite is None."""
+        return {
+            "target": self.target,
+            "reference": self.reference,
+            "width": self.width,
+            "height": self.height,
+            "frames": self.frames,
+            "before": None if self.before is None else self.before.to_dict(),
+            "after": {name: quality.to_dict() for name, quality in self.after.items()},
+            "change": {name: change.to_dict() for name, change in self.change.items()},
+            "damaged": self.damaged,
+            "notes": list(self.notes),
+        }
+
+
+def _plain(value: float) -> float | None:
+    return round(float(value), 5) if math.isfinite(value) else None
+
+
+class _Picture:
+    """One frame or picture: its luma, and how a student sharpens it."""
+
+    def __init__(self, source: Frame | NDArray[Any]) -> None:
+        self._source = source
+        self.codes = _codes(source)
+
+    def sharpened(self, sharpener: FrameSharpener) -> Codes:
+        if isinstance(self._source, Frame):
+            return _codes(sharpener.frame(self._source))
+        return _codes(sharpener(self._source))
+
+
+def _codes(source: Frame | NDArray[Any]) -> Codes:
+    if isinstance(source, Frame):
+        return from_plane(source.luma, source.bit_depth, source.full_range) * np.float32(255)
+    if source.ndim == 3:
+        return luma_from_rgb(source)
+    return from_plane(source, 8 * source.dtype.itemsize, True) * np.float32(255)
+
+
+class _Opened:
+    """A video or picture file, open: its size, and its frames."""
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self.path = path
+        self.kind = kind_of(path)
+        self._reader: VideoReader | None = None
+        self._image_notes: tuple[str, ...] = ()
+        self.pictures: Iterator[_Picture]
+        if self.kind == "image":
+            image = read_image(path)
+            self.width, self.height, self.count = image.width, image.height, 1
+            self._image_notes = image.notes
+            self.pictures = iter([_Picture(image.pixels)])
+        else:
+            reader = stack.enter_context(VideoReader(path))
+            self._reader = reader
+            self.width, self.height, self.count = reader.width, reader.height, reader.info.frame_count
+            self.pictures = (_Picture(frame) for frame in reader)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._reader.notes) if self._reader is not None else self._image_notes
+
+    @property
+    def damaged(self) -> str | None:
+        return None if self._reader is None else self._reader.damaged
+
+
+class _ChangeMeter:
+    def __init__(self, height: int, width: int) -> None:
+        self._psnr: list[float] = []
+        self._before = self._after = 0.0
+        self._overshoot = OvershootMeter()
+        self._flicker = FlickerMeter(block=_FLICKER_BLOCK) if min(height, width) >= _FLICKER_BLOCK else None
+        self._measure_sharpness = min(height, width) >= 3
+
+    def add(self, after: Codes, before: Codes) -> None:
+        self._psnr.append(psnr(after, before))
+        if self._measure_sharpness:
+            self._before += sharpness(before)
+            self._after += sharpness(after)
+        self._overshoot.add(_rounded(after), _rounded(before))
+        if self._flicker is not None:
+            self._flicker.add(after, before)
+
+    def result(self) -> ChangeMeasures:
+        steady = self._flicker is not None and len(self._psnr) > 1
+        return ChangeMeasures(
+            psnr_y=mean_db(self._psnr),
+            sharpness_ratio=self._after / self._before if self._before else math.nan,
+            overshoot=self._overshoot.result(),
+            flicker=self._flicker.result() if self._flicker is not None and steady else None,
+        )
+
+
+def _rounded(codes: Codes) -> NDArray[np.uint8]:
+    return np.clip(np.rint(codes), 0, 255).astype(np.uint8)
+
+
+def evaluate_video(
+    target: str | Path,
+    *,
+    reference: str | Path | None = None,
+    sharpeners: Mapping[str, FrameSharpener] | None = None,
+    common: bool = False,
+    limit: int | None = None,
+    observe: FrameObserver | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> VideoResult:
+    """Measure a video or picture, frame by frame.
+
+    reference: its truth, of the same size and number of frames. sharpeners: students by name; what they make of
+    ``target`` is measured too. common: compare as many frames as both have, where they differ in number.
+    limit: look at no more than so many frames. progress: called with (frames done, in all or 0 where unknown).
+    Raises UsageError where the two do not match or there is nothing to measure, and what reading raises.
+    """
+    sharpeners = sharpeners or {}
+    if reference is None and not sharpeners:
+        raise UsageError(f"{target}: nothing to measure without a reference or a model")
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit must be at least 1, not {limit}")
+    with ExitStack() as stack:
+        opened = _Opened(Path(target), stack)
+        truth = None if reference is None else _Opened(Path(reference), stack)
+        if truth is not None and (truth.width, truth.height) != (opened.width, opened.height):
+            raise UsageError(
+                f"{opened.path} is {opened.width}x{opened.height} and its reference {truth.path} is "
+                f"{truth.width}x{truth.height}: they must have one size"
+            )
+        if truth is not None and min(opened.width, opened.height) < 11:
+            raise UsageError(f"{opened.path}: {opened.width}x{opened.height} is too small; SSIM needs 11x11")
+        total = min((c for c in (opened.count, truth.count if truth else 0, limit or 0) if c), default=0)
+        before: tuple[list[float], list[float]] = ([], [])
+        after: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in sharpeners}
+        change = {name: _ChangeMeter(opened.height, opened.width) for name in sharpeners}
+        notes: list[str] = []
+        done = 0
+        for picture, wanted in _pairs(opened, truth, limit=limit, common=common, notes=notes):
+            outputs = {name: picture.sharpened(s) for name, s in sharpeners.items()}
+            if wanted is not None:
+                _measure(before, picture.codes, wanted)
+            for name, output in outputs.items():
+                if wanted is not None:
+                    _measure(after[name], output, wanted)
+                change[name].add(output, picture.codes)
+            if observe is not None:
+                place = opened.path.name if opened.kind == "image" else f"frame {done}"
+                observe(place, picture.codes, outputs, wanted)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        if not done:
+            raise UsageError(f"{opened.path}: no frame was measured")
+        files: Sequence[_Opened] = [opened] if truth is None else [opened, truth]
+        damage = [f"{f.path}: {f.damaged}" for f in files if f.damaged]
+        notes += [f"{f.path}: {note}" for f in files for note in f.notes]
+        return VideoResult(
+            target=str(target),
+            reference=None if reference is None else str(reference),
+            width=opened.width,
+            height=opened.height,
+            frames=done,
+            before=None if truth is None else FrameQuality(tuple(before[0]), tuple(before[1])),
+            after={} if truth is None else {n: FrameQuality(tuple(v[0]), tuple(v[1])) for n, v in after.items()},
+            change={name: meter.result() for name, meter in change.items()},
+            damaged="; ".join(damage) or None,
+            notes=tuple(notes),
+        )
+
+
+def _measure(into: tuple[list[float], list[float]], codes: Codes, truth: Codes) -> None:
+    into[0].append(min(psnr(codes, truth), MAX_DB))
+    into[1].append(ssim(codes, truth))
+
+
+def _pairs(
+    target: _Opened, truth: _Opened | None, *, limit: int | None, common: bool, notes: list[str]
+) -> Iterator[tuple[_Picture, Codes | None]]:
+    """Frames with their truth, in step. Raises UsageError at the end where one has more of them than the other."""
+    if truth is None:
+        yield from ((picture, None) for picture in itertools.islice(target.pictures, limit))
+        return
+    done = 0
+    while limit is None or done < limit:
+        ours, theirs = next(target.pictures, None), next(truth.pictures, None)
+        if ours is None and theirs is None:
+            return
+        if ours is None or theirs is None:
+            # Counted by decoding: what containers announce is often an estimate.
+            more = 1 + sum(1 for _ in (target if theirs is None else truth).pictures)
+            counts = (done + more, done) if theirs is None else (done, done + more)
+            differ = f"{target.path} has {counts[0]} frames and its reference {truth.path} has {counts[1]}"
+            if not common:
+                raise UsageError(f"{differ}: they must match, unless only the common part is to be compared")
+            notes.append(f"{differ}: the first {done} were compared")
+            return
+        yield ours, theirs.codes
+        done += 1
