@@ -42,3 +42,35 @@ def _no_leaked_threads() -> Iterator[None]:
     yield
     leaked = [t.name for t in threading.enumerate() if t.name.startswith("acutance")]
     assert not leaked, f"threads left running: {leaked}"
+
+
+@pytest.fixture(scope="session")
+def student_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small student that sharpens, by construction: minus a Laplacian of each unshuffled channel."""
+    from acutance.spec import ConvLayer, Student, StudentShape, StudentSpec, save_student
+
+    shape = StudentShape(unshuffle=2, channels=8, depth=1)
+    rng = np.random.default_rng(3)
+    layers = []
+    for i, (inputs, outputs) in enumerate(shape.layer_channels):
+        weight = rng.normal(0, 0.02, (outputs, inputs, 3, 3)).astype(np.float32)
+        for channel in range(min(inputs, outputs)):
+            weight[channel, channel, 1, 1] += 1.0 if i else 0.4
+            if i == 0:
+                weight[channel, channel, [0, 1, 1, 2], [1, 0, 2, 1]] -= 0.1
+        last = i + 1 == len(shape.layer_channels)
+        slope = None if last else np.full(outputs, 0.9, np.float32)
+        layers.append(ConvLayer(weight, rng.normal(0, 1e-4, outputs).astype(np.float32), slope))
+    path = tmp_path_factory.mktemp("student") / "tiny.safetensors"
+    spec = StudentSpec(name="tiny-clean-x2", tier="fast", task="clean", factors=(2.0,), shape=shape)
+    save_student(Student(spec, tuple(layers)), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def miniature_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data root of configs/miniature.toml, with a ``cache`` folder in it that tests may share."""
+    pytest.importorskip("torch")
+    from miniature import make_root
+
+    return make_root(tmp_path_factory.mktemp("miniature") / "root")

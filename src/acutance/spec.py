@@ -93,16 +93,16 @@ class StudentSpec:
             raw: dict[str, Any] = json.loads(text)
             version = raw.pop("format")
             if version != FORMAT_VERSION:
-                raise ModelError(f"{source}: model format {version}, this program reads format {FORMAT_VERSION}")
+                raise ModelError(f"model format {version}, this program reads format {FORMAT_VERSION}")
             unknown = set(raw) - {f.name for f in fields(cls)}
             if unknown:
-                raise ModelError(f"{source}: unknown model metadata {sorted(unknown)}")
+                raise ModelError(f"unknown model metadata {sorted(unknown)}")
             raw["shape"] = StudentShape(**raw["shape"])
             raw["factors"] = tuple(float(f) for f in raw["factors"])
             return cls(**raw)
+        except ModelError as error:
+            raise ModelError(f"{source}: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ModelError):
-                raise
             raise ModelError(f"{source}: model metadata cannot be read: {error}") from error
 
 

@@ -33,16 +33,16 @@ Filter = Literal["bicubic", "bilinear", "lanczos"]
 class Options:
     """What to measure: a folder of sharp pictures (degraded, restored, compared), or a picture or video as it is."""
 
-    target: Annotated[str, tyro.conf.Positional]
-    """A folder of sharp pictures, or one picture or video."""
-    reference: str | None = None
+    target: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TARGET")]
+    """A folder of sharp pictures, or one picture or video; before --model and --teacher, which take several values."""
+    reference: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """The truth of a picture or video. Without it, what sharpening changes is measured."""
-    model: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["-m"])] = ()
+    model: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["-m"], metavar="MODEL ...")] = ()
     """Students, by tier, name or file. Not given: all that are bundled for a folder, fast for a file without a
     reference, none for a file with one."""
-    teacher: tuple[str, ...] = ()
+    teacher: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FILE ...")] = ()
     """Weight files of teachers; shares are of the first one that fits the factor. For a folder."""
-    report: str | None = None
+    report: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """A checkpoint of the report's student (4x). For a folder."""
     factor: float = 2.0
     """Pictures of a folder are scaled down and up by this: 1, 1.5, 2, 3 or 4."""
@@ -52,23 +52,23 @@ class Options:
     """The filter that scales up again."""
     unsharp: bool = False
     """Compare with an unsharp mask at its best setting. For a folder."""
-    unsharp_on: str | None = None
+    unsharp_on: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """The folder on which that setting is chosen. Not given: the measured pictures themselves, which flatters it."""
     strength: Annotated[float, tyro.conf.arg(aliases=["-s"])] = 1.0
     """Of the students, 0 to 2."""
-    limit: int | None = None
+    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """No more than so many pictures or frames."""
     common: bool = False
     """Where a video and its reference differ in number of frames, compare as many as both have."""
-    json: str | None = None
+    json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Write every figure here."""
-    sheet: str | None = None
+    sheet: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Write a comparison sheet here: PNG."""
     rows: int = 6
     """Crops on the sheet."""
-    cache: str | None = None
+    cache: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """A folder to keep the teachers' outputs in: they are slow."""
-    threads: int | None = None
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Of the students' engine; one per core where not given."""
     overwrite: Annotated[bool, tyro.conf.arg(aliases=["-y"])] = False
     """Replace outputs that exist."""

@@ -1,6 +1,7 @@
 """Training pairs: pictures degraded once, restored by the teacher once, and kept on disk under a hash of all that
 made them; crops are drawn from there at the speed of a memory copy."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -187,7 +188,23 @@ def prepare_pairs(
             if min(pair.sharp.shape[1:]) >= smallest:
                 pairs.append(pair)
         progress(done, len(files), file.name)
+        _allow_open_files(len(pairs))
     return PairSet(pairs)
+
+
+def _allow_open_files(pairs: int) -> None:
+    """Each mapped array keeps a file open, and a process may have 256 (macOS) or 1024 (Linux) unless it asks."""
+    try:
+        import resource
+    except ImportError:  # Windows knows no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 4 * (pairs + 100) + 256  # four arrays for each, and room for those of the next picture and all else
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        with contextlib.suppress(OSError, ValueError):  # where it is not allowed, opening the file will say so
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(needed, soft), hard))
 
 
 def _load(file: ImageFile, shrink_above: int) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ __all__ = ["draw_curves"]
 # Okabe and Ito's colours, which colour-blind readers can tell apart; black is for the sum.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#7F7F7F")
 _INK, _FAINT = "#222222", "#8A8A8A"
+_ROW = 0.085  # of the height of a panel that a row of its legend takes: kept free above the lines
 _STYLE = {
     "font.size": 10.5,
     "axes.titlesize": 12,
@@ -52,9 +53,12 @@ def draw_curves(
     matplotlib = require("matplotlib", extra="train", purpose="drawing training curves")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     steps = [event for event in log if event["event"] == "train"]
     figures = [event for event in log if event["event"] == "validate"]
+    if len(figures) > 1:  # what was measured before the first step would stretch the axis of all that matters
+        figures = [event for event in figures if event["step"] > 0]
     last = max((float(event["epoch"]) for event in [*steps, *figures]), default=0.0)
     # Not pyplot: its global state and choice of a window system are the caller's.
     with matplotlib.rc_context(_STYLE):
@@ -67,11 +71,12 @@ def draw_curves(
         _draw_ssim(ssim, figures)
         rate.plot([e["epoch"] for e in steps], [e["lr"] for e in steps], color=_INK)
         rate.set_title("Learning rate")
-        rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2), useMathText=True)
+        rate.yaxis.set_major_formatter("{x:g}")
         rate.set_ylim(bottom=0)
         for axes in (losses, psnr, ssim, rate):
             axes.set_xlim(0, max(last, 1e-9))
             axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(8, integer=last > 2))
         out = io.BytesIO()
         # Without the version of matplotlib in it, equal runs give equal files.
         figure.savefig(out, format="png", metadata={"Software": None})
@@ -86,9 +91,18 @@ def _draw_losses(axes: Any, steps: Sequence[Mapping[str, Any]], weights: Mapping
         axes.plot(epochs, [event.get(name) for event in steps], color=colour, label=label, linewidth=1.2)
     axes.plot(epochs, [event["loss"] for event in steps], color=_INK, label="weighted sum", linewidth=2)
     axes.set_title("Training loss, every term by itself")
+    if not steps:
+        return
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     axes.set_yscale("log")
-    if steps:
-        axes.legend(loc="upper right", ncols=2)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    bottom, top = axes.get_ylim()
+    rows = (len(terms) + 2) // 2
+    axes.set_ylim(bottom, top * (top / bottom) ** (_ROW * rows / (1 - _ROW * rows)))
+    axes.legend(loc="upper right", ncols=2)
 
 
 def _draw_psnr(
@@ -105,10 +119,12 @@ def _draw_psnr(
             [figures[best]["epoch"]], [values[best]], "o", color=_COLOURS[0], markersize=8, markerfacecolor="white",
             label=f"best {values[best]:.2f} dB, epoch {figures[best]['epoch']:g}", clip_on=False, zorder=3,
         )  # fmt: skip
-    axes.margins(y=0.12)
+    axes.margins(y=0.08)
     axes.set_title("Validation PSNR on luma, dB")
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="center right")
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom, top + (top - bottom) * 2 * _ROW / (1 - 2 * _ROW))
+        axes.legend(loc="upper right", ncols=2)
 
 
 def _draw_ssim(axes: Any, figures: Sequence[Mapping[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """A whole run: data, teacher check, training, and the student at the end of it."""
 
+import contextlib
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from acutance._extras import require
 from acutance.data.folders import ImageFile, ImageFolder
 from acutance.data.pairs import ALIGN, PairSet, prepare_pairs
 from acutance.data.split import split_images
@@ -19,7 +21,7 @@ from acutance.distill.options import RunOptions
 from acutance.distill.report import write_report
 from acutance.distill.task import DistillationTask
 from acutance.distill.validation import TeacherFigures, check_teacher
-from acutance.errors import ConfigError, InputNotFoundError, MissingExtraError, ModelError, OutputError
+from acutance.errors import AcutanceError, ConfigError, InputNotFoundError, MissingExtraError, ModelError, OutputError
 from acutance.models.report2025 import Report2025
 from acutance.models.students import TIERS, StudentNet
 from acutance.models.teachers import Teacher, load_teacher
@@ -137,12 +139,15 @@ def distill(
     facts = gather_facts(options, student, training, validation, teacher=teacher, figures=figures)
     write_facts(facts, out)
 
+    try:
+        require("matplotlib", extra="train", purpose="the report of a run")
+        can_report = True
+    except MissingExtraError as error:  # said now, while there is time to install it; the run itself is not lost
+        say(f"there will be no report: {error}")
+        can_report = False
+
     def report(best: nn.Module | None) -> Path | None:
-        try:
-            return write_report(out, student=best, validation=validation)
-        except MissingExtraError as error:  # the run itself is not lost
-            say(f"no report: {error}")
-            return None
+        return write_report(out, student=best, validation=validation) if can_report else None
 
     torch.set_num_threads(options.train.threads)  # the same number gives the same bits; the teacher had all cores
     if (out / "last.pt").exists():
@@ -150,7 +155,8 @@ def distill(
     try:
         result = train(task, training, validation, options, out=out, progress=progress, stop_after=stop_after)
     except KeyboardInterrupt:
-        report(_best_so_far(student, options, out))
+        with contextlib.suppress(AcutanceError):  # what stopped the run comes first
+            report(_best_so_far(student, options, out))
         raise
     student_file = None
     if isinstance(result.best, StudentNet):

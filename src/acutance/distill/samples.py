@@ -86,10 +86,8 @@ def _window(pair: Pair, y: int, x: int, rows: int, columns: int) -> Pair:
 
 def _png(picture: Picture) -> bytes:
     """Luma is shown as grey, its 16..235 stretched to 0..255."""
-    if picture.shape[0] == 1:
-        shown = (picture[0] - 16) * np.float32(RGB_PER_LUMA)
-    else:
-        shown = picture.transpose(1, 2, 0)
+    grey = picture.shape[0] == 1
+    shown = (picture[0] - 16) * np.float32(RGB_PER_LUMA) if grey else picture.transpose(1, 2, 0)
     out = io.BytesIO()
     Image.fromarray(np.clip(np.rint(shown), 0, 255).astype(np.uint8)).save(out, "PNG", optimize=True)
     return out.getvalue()

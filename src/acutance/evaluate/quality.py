@@ -237,7 +237,6 @@ def evaluate_set(
     measured: list[str] = []
     qualities: dict[str, list[ImageQuality]] = {r.name: [] for r in fitting}
     to_teacher: dict[str, list[float]] = {r.name: [] for r in fitting if teacher and r.kind != "teacher"}
-    progress = progress or _silent
     progress(0, len(pictures))
     for done, picture in enumerate(pictures, start=1):
         sharp = picture.load()
@@ -270,10 +269,6 @@ def evaluate_set(
         for r in fitting
     )
     return SetResult(name, factor, down, up, border, tuple(measured), methods, teacher, tuple(notes))
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total
 
 
 def _restored(restorer: Restorer, low: Rgb, degraded: Rgb) -> Rgb:

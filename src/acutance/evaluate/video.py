@@ -215,7 +215,7 @@ def evaluate_video(
     common: bool = False,
     limit: int | None = None,
     observe: FrameObserver | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> VideoResult:
     """Measure a video or picture, frame by frame.
 
@@ -257,8 +257,7 @@ def evaluate_video(
                 place = opened.path.name if opened.kind == "image" else f"frame {done}"
                 observe(place, picture.codes, outputs, wanted)
             done += 1
-            if progress is not None:
-                progress(done, total)
+            progress(done, total)
         if not done:
             raise UsageError(f"{opened.path}: no frame was measured")
         files: Sequence[_Opened] = [opened] if truth is None else [opened, truth]

@@ -1,0 +1,343 @@
+"""Quality of the shipped students on the standard sets, beside their peers, their controls and their teachers.
+
+    python benchmarks/quality.py --data FOLDER                      measures, writes benchmarks/results/quality.json
+    python benchmarks/quality.py --from-json --update-readme README.md     only rewrites the README's tables from it
+
+FOLDER (or the environment variable ACUTANCE_DATA) holds ``test/Set5`` and its like, ``val/cid22`` to choose the unsharp
+mask on, and ``teachers/*.safetensors``. The conventions are those of ``acutance.evaluate.quality``. Teachers are slow:
+``--cache`` keeps their outputs, keyed by the hashes of weights and input.
+"""
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from acutance.data.folders import ImageFolder
+from acutance.degrade import crop_to_multiple, down_up
+from acutance.errors import AcutanceError, InputNotFoundError, UsageError
+from acutance.evaluate.quality import SetResult, evaluate_set
+from acutance.evaluate.restorers import (
+    InputRestorer,
+    ReportRestorer,
+    ResizeRestorer,
+    Restorer,
+    Rgb,
+    StudentRestorer,
+    TeacherRestorer,
+)
+from acutance.evaluate.sheet import CropCollector, draw_sheet
+from acutance.evaluate.table import quality_table, render, set_table, share_table, to_teacher_table
+from acutance.evaluate.unsharp import UnsharpRestorer, choose_unsharp
+from acutance.io import AtomicOutput
+from acutance.spec import load_student
+from acutance.zoo import bundled_models, find_student
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results" / "quality.json"
+SETS = ("Set5", "Set14", "B100", "Kodak24", "Urban100_sub15")
+TEACHERS = ("LKDN_x2", "upconv7_photo_plain_x2")
+CHOOSE_ON = "val/cid22"
+CONVENTIONS = (
+    "Pictures are cropped to a multiple of 12, scaled down and up with Pillow's bicubic on 8-bit RGB; PSNR and SSIM "
+    "are those of Y (BT.601, 16..235, in float, peak 255), a border as wide as the factor left out; mean over pictures"
+)
+BEGIN, END = "<!-- quality:begin -->", "<!-- quality:end -->"
+_SHEET_KINDS = ("input", "student", "report", "teacher")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        if options.from_json:
+            report = _load(options.out)
+        else:
+            report = measure(options)
+            _save(report, options.out)
+            print(f"wrote {options.out}")
+            report = _load(options.out)  # tables are made from what was written, whoever makes them
+        text = tables(report)
+        print(text)
+        if options.update_readme is not None:
+            update_readme(options.update_readme, text)
+            print(f"updated {options.update_readme}")
+    except AcutanceError as error:
+        print(f"quality: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("ACUTANCE_DATA"), help="the data folder")
+    parser.add_argument("--models", nargs="*", help="students, by name or file; all that are bundled where not given")
+    parser.add_argument(
+        "--control", action="append", default=[], metavar="NAME=FILE",
+        help="a student trained without a teacher; those in training/controls where not given",
+    )  # fmt: skip
+    parser.add_argument("--report", type=Path, metavar="FILE", help="a checkpoint of the report's student: adds x4")
+    parser.add_argument("--sets", nargs="*", default=list(SETS), help=f"folders in test/ ({', '.join(SETS)})")
+    parser.add_argument("--limit", type=int, help="no more than so many pictures of a set, for a quick look")
+    parser.add_argument("--threads", type=int, help="of the students' engine")
+    parser.add_argument("--cache", type=Path, help="a folder to keep the teachers' outputs in")
+    parser.add_argument(
+        "--sheet", type=Path, help="a comparison sheet, PNG, of third-party pictures: not to be committed"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file (benchmarks/results/quality.json)")
+    parser.add_argument("--from-json", action="store_true", help="measure nothing; make the tables from --out")
+    parser.add_argument("--update-readme", type=Path, metavar="README", help="rewrite the tables between its markers")
+    return parser
+
+
+# -- measuring ------------------------------------------------------------------------------------------------------
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Run everything; returns what goes into the JSON file."""
+    started = time.monotonic()
+    data = _data(options.data)
+    students = _students(options)
+    weights: dict[str, dict[str, Any]] = {r.name: _provenance(r) for r in students}
+    x2, unsharp = _filters_x2(data)
+    x2 += students
+    for name in TEACHERS:
+        teacher = TeacherRestorer(data / "teachers" / f"{name}.safetensors", cache=options.cache)
+        weights[name] = {"sha256": teacher.sha256}
+        x2.append(teacher)
+    collector = None
+    if options.sheet:
+        chooser = next((r.name for r in x2 if r.kind == "student"), TEACHERS[0])
+        collector = CropCollector(_columns(x2), after=chooser, rows=8)
+    results = [_measure_set(data, name, x2, 2.0, options, collector) for name in options.sets]
+    if options.report is not None:
+        report = ReportRestorer(options.report)
+        weights[report.name] = {"sha256": _sha256(options.report)}
+        x4: list[Restorer] = [InputRestorer(), ResizeRestorer("lanczos"), report]
+        x4.append(TeacherRestorer(data / "teachers" / "LKDN_x4.safetensors", cache=options.cache))
+        results += [_measure_set(data, name, x4, 4.0, options, None) for name in options.sets]
+    if collector is not None:
+        note = f"Where {chooser} changed the input most. PSNR on luma of the square; best in green."
+        draw_sheet(collector.crops, title="x2 bicubic", note=note).save(options.sheet)
+    return {
+        "command": _command(options),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "seconds": round(time.monotonic() - started),
+        "versions": _versions(),
+        "conventions": CONVENTIONS,
+        "unsharp": unsharp,
+        "weights": weights,
+        "sets": [r.to_dict() for r in results],
+    }
+
+
+def _data(folder: Path | str | None) -> Path:
+    if folder is None:
+        raise UsageError("name the data folder with --data or ACUTANCE_DATA")
+    if not (Path(folder) / "test").is_dir():
+        raise InputNotFoundError(f"{folder}: holds no folder test")
+    return Path(folder)
+
+
+def _filters_x2(data: Path) -> tuple[list[Restorer], dict[str, Any]]:
+    """The methods without a network, the unsharp mask at the setting that is best on the validation pictures."""
+
+    def pairs() -> Iterator[tuple[Rgb, Rgb]]:
+        for picture in ImageFolder(data / CHOOSE_ON):
+            truth = crop_to_multiple(picture.load())
+            yield down_up(truth, 2.0).same_size, truth
+
+    setting = choose_unsharp(pairs(), factor=2.0)
+    made = {"chosen_on": CHOOSE_ON, **{k: round(v, 4) for k, v in setting._asdict().items()}}
+    filters: list[Restorer] = [InputRestorer(), ResizeRestorer("bilinear"), ResizeRestorer("lanczos")]
+    return [*filters, UnsharpRestorer(setting, chosen_on=CHOOSE_ON)], made
+
+
+def _students(options: argparse.Namespace) -> list[Restorer]:
+    """The students, each followed by its control."""
+    models = list(bundled_models()) if options.models is None else options.models
+    controls = _controls(options.control)
+    if not models and not controls:
+        print("quality: no student is bundled or given; measuring the others", file=sys.stderr)
+    made: list[Restorer] = []
+    for model in models:
+        student = StudentRestorer(find_student(model), threads=options.threads)
+        made.append(student)
+        for name, control in list(controls.items()):
+            if name.startswith(student.name) or control.student.spec.name == student.name:
+                made.append(controls.pop(name))
+    return [*made, *controls.values()]
+
+
+def _controls(given: Sequence[str]) -> dict[str, StudentRestorer]:
+    named = dict(_split(text) for text in given)
+    if not named:
+        named = {p.stem: p for p in sorted((ROOT / "training" / "controls").glob("*.safetensors"))}
+    return {name: StudentRestorer(load_student(path), name=name, kind="control") for name, path in named.items()}
+
+
+def _split(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise UsageError(f"--control is NAME=FILE, not {text!r}")
+    return name, Path(path)
+
+
+def _measure_set(
+    data: Path,
+    name: str,
+    restorers: Sequence[Restorer],
+    factor: float,
+    options: argparse.Namespace,
+    collector: CropCollector | None,
+) -> SetResult:
+    pictures = ImageFolder(data / "test" / name)[: options.limit]
+
+    def progress(done: int, total: int) -> None:
+        end = "\n" if done == total else ""
+        print(f"\r{name} x{factor:g}: {done} of {total}", end=end, file=sys.stderr, flush=True)
+
+    observe = None if collector is None else collector.add
+    result = evaluate_set(pictures, restorers, name=name, factor=factor, observe=observe, progress=progress)
+    print(f"{set_table(result)}\n", file=sys.stderr)
+    return result
+
+
+def _columns(restorers: Sequence[Restorer]) -> dict[str, str]:
+    shown = [r for r in restorers if r.kind in _SHEET_KINDS or r.name == "unsharp"]
+    titles = {"input": "before ({})", "teacher": "{} (teacher)"}
+    return {r.name: titles.get(r.kind, "{}").format(r.name) for r in shown if r.name not in TEACHERS[1:]}
+
+
+def _provenance(restorer: Restorer) -> dict[str, Any]:
+    """What a student says of how it was made, and a hash of its weights: figures belong to exactly these."""
+    if not isinstance(restorer, StudentRestorer):
+        return {}
+    spec, digest = restorer.student.spec, hashlib.sha256()
+    for name, tensor in sorted(restorer.student.tensors().items()):
+        digest.update(name.encode() + tensor.tobytes())
+    return {
+        "weights_sha256": digest.hexdigest(),
+        "steps": spec.steps,
+        "config_sha256": spec.config_sha256,
+        "teacher": spec.teacher,
+        "degradation": spec.degradation,
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What makes these figures again. Where files lie on this machine is left out, as it changes nothing."""
+    words = ["python", "benchmarks/quality.py", "--data", "DATA"]
+    if options.models is not None:
+        words += ["--models", *(Path(m).name for m in options.models)]
+    for text in options.control:
+        name, path = _split(text)
+        words += ["--control", f"{name}={path.name}"]
+    if options.report is not None:
+        words += ["--report", options.report.name]
+    if tuple(options.sets) != SETS:
+        words += ["--sets", *options.sets]
+    if options.limit is not None:
+        words += ["--limit", str(options.limit)]
+    return shlex.join(words)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in ("acutance", "numpy", "pillow", "onnxruntime", "torch"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+# -- the file -------------------------------------------------------------------------------------------------------
+
+
+def _save(report: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
+    # Figures per picture on one line each: a change then shows as one line, not as a thousand.
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: "[" + re.sub(r"\s*\n\s*", " ", m.group(1)) + "]", text)
+    with AtomicOutput(path, overwrite=True) as output:
+        output.temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no results yet; run without --from-json first")
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON: {error}") from error
+    return report
+
+
+# -- tables ---------------------------------------------------------------------------------------------------------
+
+
+def tables(report: dict[str, Any]) -> str:
+    """Everything the README says about quality, in Markdown."""
+    parts: list[str] = []
+    try:
+        results = [SetResult.from_dict(s) for s in report["sets"]]
+        unsharp, date, command = report["unsharp"], report["date"], report["command"]
+    except KeyError as error:
+        raise UsageError(f"not the results of this benchmark: {error} is missing") from error
+    for factor in sorted({r.factor for r in results}):
+        sets = [r for r in results if r.factor == factor]
+        parts += [f"PSNR in dB / SSIM on luma, x{factor:g} bicubic:", quality_table(sets, markdown=True)]
+        kinds = ("student", "control", "report")
+        if sets[0].teacher is not None and any(m.kind in kinds for m in sets[0].methods):
+            parts += [
+                f"Share of the gain of the teacher, {sets[0].teacher}, over the input that each keeps, in PSNR:",
+                share_table(sets, kinds=kinds, markdown=True),
+                "PSNR on luma between each and the teacher, in dB:",
+                to_teacher_table(sets, kinds=kinds, markdown=True),
+            ]
+    counts = ", ".join(f"{r.name} {len(r.images)}" for r in results if r.factor == results[0].factor)
+    mask = f"radius {unsharp['radius']:g}, amount {unsharp['amount']:g}, the best on `{unsharp['chosen_on']}`"
+    parts += [
+        "What they cost:",
+        _costs(results),
+        f"Measured {date} by `{command}`. {report['conventions']}: {counts}. Unsharp mask: {mask}, not on these.",
+    ]
+    return "\n\n".join(parts)
+
+
+def _costs(results: Sequence[SetResult]) -> str:
+    methods = {m.name: m for r in results for m in r.methods if m.parameters is not None}
+    rows = [[m.name, m.kind, f"{m.parameters:,}", f"{m.macs_per_pixel:,.0f}"] for m in methods.values()]
+    return render(["network", "kind", "parameters", "MAC per output pixel"], rows, markdown=True)
+
+
+def update_readme(path: Path, text: str) -> None:
+    """Put ``text`` between the markers. Raises UsageError where they are not there, once and in order."""
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such file")
+    old = path.read_text(encoding="utf-8")
+    if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
+        raise UsageError(f"{path}: the tables go between one {BEGIN} and one {END}")
+    before, rest = old.split(BEGIN)
+    after = rest.split(END)[1]
+    with AtomicOutput(path, overwrite=True) as output:
+        output.temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

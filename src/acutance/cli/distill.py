@@ -1,0 +1,95 @@
+"""``acutance distill``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from acutance._extras import require
+from acutance.cli.phases import PhaseProgress
+from acutance.cli.progress import ProgressMode
+from acutance.errors import Cancelled
+
+if TYPE_CHECKING:
+    from acutance.distill.run import DistillResult
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to train. Goes on from the last whole epoch where the output folder holds this run already."""
+
+    config: Path
+    """The recipe, a TOML file: configs/fast-clean-x2.toml."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="KEY=VALUE")] = ()
+    """Change one value of the recipe, such as lr=1e-3 or schedule.epochs=5; may be given several times."""
+    control: bool = False
+    """Train the same run without its teacher, to compare with."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Folder that the recipe's folders and weights are in; else the variable ACUTANCE_DATA, else the current folder."""
+    cache: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Where prepared pictures and the teacher's outputs are kept; else the user's cache folder."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Folder of the run; runs/NAME where not given."""
+    fresh: bool = False
+    """Start over, forgetting what the folder of the run holds."""
+    progress: ProgressMode = "auto"
+    """auto, plain, json (one JSON object a line on stdout) or none."""
+
+
+def run(options: Options) -> int:
+    """Train until done, stopped early or interrupted; the last whole epoch is never lost."""
+    require("torch", extra="train", purpose="acutance distill")
+    from acutance.data.places import default_cache, default_data_root
+    from acutance.distill.options import load_config
+
+    recipe = load_config(options.config, options.set)
+    if options.control:
+        recipe = recipe.without_teacher()
+    out = options.out if options.out is not None else Path("runs") / recipe.name
+    with PhaseProgress(options.progress) as progress:
+        from acutance.distill.run import distill
+
+        progress.say(f"{recipe.name}: {recipe.steps:,} steps, into {out}")
+        try:
+            result = distill(
+                recipe,
+                data_root=options.data if options.data is not None else default_data_root(),
+                cache=options.cache if options.cache is not None else default_cache(),
+                out=out,
+                fresh=options.fresh,
+                preparing=lambda done, total, what: progress.update("preparing", done, total, what, unit="pictures"),
+                progress=lambda done, total, what: progress.update("training", done, total, what, unit="steps"),
+                say=progress.say,
+            )
+        except KeyboardInterrupt as error:
+            raise Cancelled(_how_to_go_on(out, fresh=options.fresh)) from error
+        _tell(result, progress)
+    return 0
+
+
+def _tell(result: "DistillResult", progress: PhaseProgress) -> None:
+    training = result.training
+    early = ", stopped early" if training.stopped_early else ""
+    progress.say(f"best {training.best_psnr:.3f} dB in epoch {training.best_epoch}, {training.steps:,} steps{early}")
+    for what, path in (("student", result.student_file), ("report", result.report)):
+        if path is not None:
+            progress.say(f"{what}: {path}")
+    progress.event(
+        "done",
+        best_psnr=training.best_psnr,
+        best_epoch=training.best_epoch,
+        steps=training.steps,
+        stopped_early=training.stopped_early,
+        student=None if result.student_file is None else str(result.student_file),
+        report=None if result.report is None else str(result.report),
+    )
+
+
+def _how_to_go_on(out: Path, *, fresh: bool) -> str:
+    command = "the same command without --fresh" if fresh else "the same command"
+    if (out / "last.pt").exists():
+        return f"stopped; {out} keeps all up to the last whole epoch, and {command} goes on from there"
+    return f"stopped before the first whole epoch; what was prepared is kept, and {command} starts with it"

@@ -1,0 +1,125 @@
+"""``acutance teachers``."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from acutance._extras import require
+from acutance.cli.phases import PhaseProgress
+from acutance.cli.progress import ProgressMode
+from acutance.errors import UsageError
+
+if TYPE_CHECKING:
+    from acutance.models.teachers import Teacher
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What each teacher is, costs, and is worth."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """Weights: .safetensors, or .pt and .pth that hold tensors only."""
+    check: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Folder of sharp pictures: measure PSNR on luma against bicubic on them, at the teacher's own scale."""
+    json: bool = False
+    """Print JSON instead of a table."""
+    progress: ProgressMode = "auto"
+    """Of --check: auto, plain, json (one JSON object a line on stdout) or none."""
+
+
+def run(options: Options) -> int:
+    """Describe teachers, and measure them where a folder is given."""
+    require("torch", extra="train", purpose="acutance teachers")
+    from acutance.models.teachers import load_teacher
+
+    if not options.files:
+        raise UsageError("no weight file given")
+    teachers = [load_teacher(path) for path in options.files]
+    rows = [_describe(teacher) for teacher in teachers]
+    if options.check is not None:
+        with PhaseProgress(options.progress) as progress:
+            for teacher, row in zip(teachers, rows, strict=True):
+                row |= _check(teacher, options.check, progress)
+    print(json.dumps(rows, indent=1)) if options.json else _print_table(rows)
+    return 0
+
+
+def _describe(teacher: "Teacher") -> dict[str, Any]:
+    from acutance.models.cost import measure_speed
+
+    speed = measure_speed(teacher.module)
+    return {
+        "name": teacher.name,
+        "architecture": teacher.architecture,
+        "scale": teacher.scale,
+        "parameters": teacher.cost.parameters,
+        "macs_per_pixel": teacher.cost.macs_per_pixel,
+        "fps_1080p": speed.fps_1080p,
+        "measured_pixels": speed.output_pixels,
+        "threads": speed.threads,
+        "sha256": teacher.sha256,
+    }
+
+
+def _check(teacher: "Teacher", folder: Path, progress: PhaseProgress) -> dict[str, Any]:
+    """Mean PSNR on luma as the field measures it: 8-bit, a border of ``scale`` cropped."""
+    import numpy as np
+
+    from acutance.data.folders import ImageFolder
+    from acutance.degrade import crop_to_multiple, down_up
+    from acutance.luma import luma_from_rgb
+    from acutance.metrics import psnr
+
+    images = ImageFolder(folder)
+    sums = np.zeros(2)
+    for done, image in enumerate(images, start=1):
+        sharp = crop_to_multiple(image.load())
+        low, bicubic = down_up(sharp, teacher.scale)
+        restored = np.clip(np.rint(teacher.restore(low)), 0, 255).astype(np.uint8)
+        truth = luma_from_rgb(sharp)
+        sums += [psnr(luma_from_rgb(p), truth, border=teacher.scale) for p in (restored, bicubic)]
+        progress.update(f"checking {teacher.name}", done, len(images), image.name, unit="pictures")
+    mean, mean_bicubic = (sums / len(images)).tolist()
+    return {"pictures": len(images), "psnr_y": mean, "psnr_y_bicubic": mean_bicubic}
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    checked = "psnr_y" in rows[0]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("teacher", overflow="fold")
+    table.add_column("scale")
+    for header in ("parameters", "MAC/\npixel", "fps at\n1080p", *(["PSNR-Y", "bicubic", "gain"] if checked else [])):
+        table.add_column(header, justify="right", no_wrap=True)
+    for row in rows:
+        name = row["name"] if row["architecture"] in row["name"] else f"{row['name']} ({row['architecture']})"
+        cells = [name, f"x{row['scale']}", f"{row['parameters']:,}"]
+        cells += [f"{row['macs_per_pixel']:,.0f}", f"{row['fps_1080p']:.2g}"]
+        if checked:
+            gain = row["psnr_y"] - row["psnr_y_bicubic"]
+            cells += [f"{row['psnr_y']:.2f}", f"{row['psnr_y_bicubic']:.2f}", f"{gain:+.2f} dB"]
+        table.add_row(*cells)
+    console = Console()
+    console.print(table)
+    tiles = sorted({round(row["measured_pixels"] ** 0.5) for row in rows})
+    sizes = ", ".join(f"{side}x{side}" for side in tiles)
+    threads = rows[0]["threads"]
+    console.print(
+        f"fps: estimated from a run on {sizes} output pixels, torch, {threads} thread{'s' * (threads != 1)}",
+        highlight=False,
+        style="dim",
+    )
+    if checked:
+        console.print(
+            f"PSNR on luma, mean over {rows[0]['pictures']} pictures, bicubic down by the teacher's scale",
+            highlight=False,
+            style="dim",
+        )

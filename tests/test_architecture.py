@@ -1,0 +1,152 @@
+"""Dependencies point one way; importing costs next to nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import acutance
+
+ROOT = Path(acutance.__file__).parent
+
+# Each part may import itself and those named here. Kept as docs/design.md draws it.
+BASE = {"errors", "frame", "luma", "spec", "_extras", "_background", "_av"}
+MAY_IMPORT = {
+    "engine": BASE,
+    "io": BASE,
+    "degrade": BASE,
+    "metrics": BASE,
+    "zoo": BASE,
+    "scaling": BASE | {"io"},
+    "sharpener": BASE | {"engine", "io", "degrade", "metrics", "zoo"},
+    "pipeline": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener"},
+    "api": BASE | {"sharpener", "pipeline"},
+    "demo": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "pipeline"},
+    "data": BASE | {"io", "degrade", "metrics"},
+    "models": BASE | {"data"},
+    "distill": BASE | {"data", "models", "degrade", "metrics"},
+    "evaluate": BASE
+    | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "pipeline", "data", "models"},
+}
+BASE_MAY_IMPORT = {
+    "errors": set(),
+    "frame": {"errors"},
+    "luma": {"errors"},
+    "spec": {"errors"},
+    "_extras": {"errors"},
+    "_background": {"errors"},
+    "_av": {"errors", "frame"},
+}
+TORCH_PARTS = {"models", "distill", "evaluate"}
+
+
+def _modules() -> list[Path]:
+    return sorted(p for p in ROOT.rglob("*.py") if p.name not in ("__main__.py",))
+
+
+def _part(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def _imports(path: Path, *, types: bool = True) -> set[str]:
+    """Every module imported anywhere in a file, also inside functions and (with ``types``) for type checking."""
+    found = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not types:
+        tree.body = [n for n in tree.body if not (isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            found |= {f"{module}.{alias.name}" if module == "acutance" else module for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_follow_the_arrows(path: Path) -> None:
+    part = _part(path)
+    if part in ("cli", "__init__"):
+        return
+    allowed = BASE_MAY_IMPORT.get(part) if part in BASE else MAY_IMPORT.get(part)
+    assert allowed is not None, f"{part} is new: draw its arrows in docs/design.md and here"
+    theirs = {m.split(".")[1] for m in _imports(path) if m.startswith("acutance.")} - {part, "__version__"}
+    assert theirs <= allowed, f"{part} must not import {sorted(theirs - allowed)}"
+
+
+def test_nothing_imports_the_command_line() -> None:
+    for path in _modules():
+        if _part(path) != "cli":
+            assert not any(m.startswith("acutance.cli") for m in _imports(path)), path
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_torch_stays_on_the_training_side(path: Path) -> None:
+    if _part(path) not in TORCH_PARTS and _part(path) != "cli":
+        assert not any(m.split(".")[0] == "torch" for m in _imports(path)), path
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_one_module_imports_pyav(path: Path) -> None:
+    if path.name != "_av.py":
+        assert not any(m.split(".")[0] == "av" for m in _imports(path, types=False)), path
+
+
+def test_there_are_no_import_cycles() -> None:
+    graph = {}
+    names = {".".join(("acutance", *p.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): p for p in _modules()}  # fmt: skip
+    for name, path in names.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        top = [n for n in tree.body if isinstance(n, ast.ImportFrom)]
+        graph[name] = {n.module for n in top if n.module in names and n.module != name}
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*trail, name))
+            done.add(name)
+
+    done: set[str] = set()
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import acutance",
+        "import acutance; acutance.bundled_models()",
+        "from acutance.cli.main import main; main(['--help'])",
+    ],
+)
+def test_a_light_start_loads_neither_torch_nor_a_video_library(code: str) -> None:
+    probe = (
+        f"import sys, time; t = time.process_time(); {code}; t = time.process_time() - t; "
+        "bad = {'torch', 'av', 'PIL', 'onnxruntime', 'cv2'} & set(sys.modules); assert not bad, bad; print(f'{t:.3f}')"
+    )
+    times = []
+    for _ in range(3):  # the fastest of three: another process may be in the way of one
+        done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+        times.append(float(done.stdout.splitlines()[-1]))
+    assert min(times) < 0.35, times
+
+
+@pytest.mark.parametrize("verb", ["sharpen", "demo", "models", "doctor", "evaluate", "degrade", "data", "distill"])
+def test_help_of_every_verb_loads_neither_torch_nor_a_video_library(verb: str) -> None:
+    probe = (
+        "import sys\n"
+        "from acutance.cli.main import main\n"
+        "try:\n"
+        f"    main([{verb!r}, '--help'])\n"
+        "except SystemExit as stop:\n"
+        "    assert stop.code in (0, None), stop.code\n"
+        "bad = {'torch', 'av', 'onnxruntime'} & set(sys.modules)\n"
+        "assert not bad, bad\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

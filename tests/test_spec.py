@@ -1,0 +1,92 @@
+"""Student files: what is written is read back, and what is not a student is refused by name and reason."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from acutance.errors import InputNotFoundError, ModelError
+from acutance.spec import StudentShape, StudentSpec, load_student, save_student
+
+
+def test_a_saved_student_is_read_back_equal(student_file: Path, tmp_path: Path) -> None:
+    student = load_student(student_file)
+    save_student(student, tmp_path / "copy.safetensors")
+    again = load_student(tmp_path / "copy.safetensors")
+    assert again.spec == student.spec
+    for name, tensor in student.tensors().items():
+        np.testing.assert_array_equal(again.tensors()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("shape", "macs", "parameters"),
+    [((2, 8, 5), 864, 3556), ((2, 16, 3), 2016, 8196), ((1, 1, 0), 18, 21)],
+)
+def test_cost_follows_from_the_shape(shape: tuple[int, int, int], macs: float, parameters: int) -> None:
+    made = StudentShape(*shape)
+    assert made.macs_per_pixel == macs
+    weights = sum(9 * i * o + o for i, o in made.layer_channels)
+    assert made.parameters == weights + made.channels * (made.depth + 1) == parameters
+
+
+def _tampered(student_file: Path, path: Path, **change: object) -> Path:
+    tensors = load_file(student_file)
+    spec = json.loads(load_student(student_file).spec.to_json())
+    for name, value in change.items():
+        if name.startswith("conv"):
+            tensors[name.replace("_", ".")] = value  # type: ignore[assignment]
+        else:
+            spec[name] = value
+    save_file(tensors, path, metadata={"acutance": json.dumps(spec)})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"conv0_weight": np.zeros((8, 4, 5, 5), np.float32)}, "has shape"),
+        ({"conv1_bias": np.full(8, np.nan, np.float32)}, "not finite"),
+        ({"conv9_weight": np.zeros(1, np.float32)}, "unknown tensors"),
+        ({"format": 99}, "format 99"),
+        ({"shape": {"unshuffle": 0, "channels": 8, "depth": 1}}, "unshuffle must be"),
+        ({"shape": {"unshuffle": 2, "channels": 8, "depth": 2}}, "conv2.weight has shape"),
+        ({"favourite_colour": "red"}, "favourite_colour"),
+    ],
+)
+def test_a_tampered_file_is_refused_with_its_name_and_the_reason(
+    student_file: Path, tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    path = _tampered(student_file, tmp_path / "bad.safetensors", **change)
+    with pytest.raises(ModelError, match=reason) as caught:
+        load_student(path)
+    assert "bad.safetensors" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_a_student_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputNotFoundError, match="no such model file"):
+        load_student(tmp_path / "none.safetensors")
+    for name, content in (("empty", b""), ("text", b"hello"), ("huge-header", b"\xff" * 64)):
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=f"{name}.safetensors"):
+            load_student(path)
+    save_file({"a": np.zeros(1, np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match="not an acutance student"):
+        load_student(tmp_path / "other.safetensors")
+
+
+def test_weights_that_are_not_finite_are_never_saved(student_file: Path, tmp_path: Path) -> None:
+    student = load_student(student_file)
+    broken = replace(student.layers[0], bias=np.full(8, np.inf, np.float32))
+    with pytest.raises(ModelError, match="not finite"):
+        save_student(replace(student, layers=(broken, *student.layers[1:])), tmp_path / "x.safetensors")
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_metadata_survives_as_it_was() -> None:
+    spec = StudentSpec("n", "fast", "call", (1.5, 2.0), StudentShape(2, 8, 5), quality={"Set5": {"psnr_y": 36.9}})
+    assert StudentSpec.from_json(spec.to_json(), source="x") == spec
