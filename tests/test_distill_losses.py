@@ -61,7 +61,7 @@ def test_ssim_loss_is_one_minus_the_metric(arrays, prediction):
     assert float(LOSSES["ssim"](prediction)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_ssim_loss_takes_colour(arrays):
+def test_ssim_loss_takes_colour():
     rng = np.random.default_rng(1)
     a, b = rng.uniform(0, 1, (2, 1, 3, 20, 20))
     expected = 1 - ssim_metric(a[0].transpose(1, 2, 0), b[0].transpose(1, 2, 0), data_range=1.0)

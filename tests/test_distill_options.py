@@ -1,6 +1,7 @@
 """What a configuration may say, what it may not, and that every shipped one is right."""
 
 import dataclasses
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def test_the_reports_run_is_the_reports():
 )
 def test_what_a_config_says_wrong_is_named(config, old, new, said):
     path = config(old, new)
-    with pytest.raises(ConfigError, match="changed|miniature") as caught:
+    with pytest.raises(ConfigError, match=r"changed|miniature") as caught:
         load_config(path)
     assert said in str(caught.value)
 
@@ -186,8 +187,8 @@ def test_cosine_warms_up_in_a_line_and_ends_where_it_should():
     rates = [learning_rate(step, 1e-2, options) for step in range(1000)]
     assert rates[0] == pytest.approx(1e-2 / 50)
     assert rates[49] == pytest.approx(1e-2)
-    assert all(a < b for a, b in zip(rates[:49], rates[1:50], strict=True))
-    assert all(a > b for a, b in zip(rates[50:], rates[51:], strict=False))
+    assert all(a < b for a, b in pairwise(rates[:50]))
+    assert all(a > b for a, b in pairwise(rates[50:]))
     assert rates[525] == pytest.approx((1e-2 + 1e-5) / 2, rel=1e-6)  # half way between warm-up and end
     assert rates[-1] == pytest.approx(1e-5, rel=0.01)
 

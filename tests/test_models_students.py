@@ -44,7 +44,7 @@ def test_tiers_cost_what_the_design_says():
     assert {name: shape.macs_per_pixel for name, shape in TIERS.items()} == {
         "fast": 864,
         "balanced": 2016,
-        "quality": 9792,
+        "quality": 9504,
     }
 
 

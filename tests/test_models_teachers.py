@@ -121,13 +121,12 @@ def test_upconv7_loads_the_published_weights_strictly(data_folder):
 
 
 @pytest.mark.parametrize(("name", "at_least"), [("LKDN_x2", 2.0), ("upconv7_photo_plain_x2", 1.0)])
-def test_published_teachers_beat_bicubic(data_folder, picture, name, at_least):
+def test_published_teachers_beat_bicubic(data_folder, name, at_least):
     """A wrong layer (a block with an identity, another padding) would load as well, and lose."""
+    from acutance.data.folders import load_rgb
     from acutance.degrade import down_up
     from acutance.luma import luma_from_rgb
     from acutance.metrics import psnr
-
-    from acutance.data.folders import load_rgb
 
     sharp = load_rgb(data_folder / "test" / "Set5" / "bird.png")[60:204, 60:204]
     low, bicubic = down_up(sharp, 2)
