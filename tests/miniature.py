@@ -78,7 +78,7 @@ def fit_teacher(pictures: list[NDArray[np.uint8]], path: Path) -> None:
     for picture in pictures[::2]:  # half of them suffice
         low, _ = down_up(picture, 2)
         x = torch.tensor(low).permute(2, 0, 1)[None].float() / 255
-        f = module.features(x)[0, : 3 * len(taps)].double().numpy()
+        f = module._padded_features(x)[0, : 3 * len(taps)].double().numpy()
         planes = f.reshape(len(taps), 3, *f.shape[1:])[:, 1]  # green stands for all three
         height, width = low.shape[:2]
         for py in (0, 1):

@@ -89,6 +89,12 @@ def test_affinity_of_large_maps_is_compared_on_a_grid_of_24(prediction):
     assert float(LOSSES["affinity"](prediction)) == pytest.approx(0, abs=1e-6)
 
 
+def test_affinity_of_maps_of_different_sizes_is_compared_on_what_both_have(prediction):
+    prediction.student_features = torch.ones(1, 4, 12, 16)
+    prediction.teacher_features = torch.ones(1, 9, 6, 32)
+    assert float(LOSSES["affinity"](prediction)) == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_has_a_gradient_and_none_without_an_error(name, arrays):
     truth = torch.from_numpy(arrays["truth"])

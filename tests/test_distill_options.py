@@ -69,7 +69,7 @@ def test_the_reports_run_is_the_reports():
         ("crop = 48", "crop = true", "crop must be of type int"),
         ("crop = 48", "crop = 47", "data.crop must be positive and divide"),
         ("crop = 48", "crop = 0", "data.crop"),
-        ("crop = 48", "crop = 48\ntile = 59", "data.tile must hold a crop of 48"),
+        ("crop = 48", "crop = 52\ntile = 59", "data.tile must hold a crop of 52"),
         ("batch = 4", "batch = 0", "data.batch"),
         ("lr = 5e-3", "lr = nan", "optimizer.lr"),
         ("lr = 5e-3", "lr = 5e-3\nbetas = [0.9]", "takes 2 values"),

@@ -1,6 +1,6 @@
 """What an engine is: something that runs a student on a luma plane."""
 
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,7 @@ __all__ = ["Engine", "check_plane", "check_strength", "pad_to_multiple"]
 MAX_STRENGTH = 2.0
 
 
-@runtime_checkable
-class Engine(Protocol):
+class Engine(ABC):
     """Runs one student. Safe to call from several threads.
 
     name: the back end, such as ``numpy`` or ``onnxruntime``.
@@ -39,15 +38,25 @@ class Engine(Protocol):
         out: written to and returned where given; same shape and type as ``luma``, not overlapping it.
         Raises UsageError for values out of range, EngineError for planes that do not fit.
         """
-        ...
+        strength = check_strength(strength)
+        out = check_plane(luma, bit_depth, out)
+        if strength == 0.0:
+            out[...] = luma
+        else:
+            self._sharpen(luma, strength, bit_depth, full_range, out)
+        return out
 
+    @abstractmethod
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the student adds at strength 1, for pictures that are not planes of integers.
 
         luma: H x W float32, 8-bit limited-range code values (16 black, 235 white), unrounded.
         Returns H x W float32 in the same unit.
         """
-        ...
+
+    @abstractmethod
+    def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
+        """What :meth:`process` does, once everything has been checked."""
 
 
 def check_strength(strength: float) -> float:

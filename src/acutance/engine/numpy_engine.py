@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance.engine.arithmetic import from_plane, to_plane
-from acutance.engine.base import check_plane, check_strength, pad_to_multiple
+from acutance.engine.base import Engine, pad_to_multiple
 from acutance.frame import Plane
 from acutance.spec import ConvLayer, Student
 
@@ -13,7 +13,7 @@ __all__ = ["NumpyEngine"]
 _BAND = 64  # rows computed at a time, so that activations stay in cache
 
 
-class NumpyEngine:
+class NumpyEngine(Engine):
     """Runs a student in float32 numpy."""
 
     name = "numpy"
@@ -21,23 +21,9 @@ class NumpyEngine:
     def __init__(self, student: Student) -> None:
         self._student = student
 
-    def process(
-        self,
-        luma: Plane,
-        *,
-        strength: float = 1.0,
-        bit_depth: int = 8,
-        full_range: bool = False,
-        out: Plane | None = None,
-    ) -> Plane:
-        strength = check_strength(strength)
-        out = check_plane(luma, bit_depth, out)
-        if strength == 0.0:
-            out[...] = luma
-        else:
-            residual = self._residual(from_plane(luma, bit_depth, full_range))
-            out[...] = to_plane(luma, residual, strength, bit_depth, full_range)
-        return out
+    def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
+        residual = self._residual(from_plane(luma, bit_depth, full_range))
+        out[...] = to_plane(luma, residual, strength, bit_depth, full_range)
 
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._residual(luma.astype(np.float32) / np.float32(255)) * np.float32(255)

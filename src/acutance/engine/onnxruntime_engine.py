@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from acutance._extras import require
 from acutance.engine.arithmetic import code_per_unit
-from acutance.engine.base import check_plane, check_strength, pad_to_multiple
+from acutance.engine.base import Engine, pad_to_multiple
 from acutance.frame import Plane
 from acutance.spec import Student
 
@@ -19,7 +19,7 @@ _OPSET = 17
 _LARGEST_BAND = 1 << 22  # pixels run at once: activations of a whole large photograph would take gigabytes
 
 
-class OnnxRuntimeEngine:
+class OnnxRuntimeEngine(Engine):
     """Runs a student in float32 in ONNX Runtime on the processor.
 
     threads: of ONNX Runtime; None for one per core.
@@ -35,20 +35,7 @@ class OnnxRuntimeEngine:
         self._sessions: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def process(
-        self,
-        luma: Plane,
-        *,
-        strength: float = 1.0,
-        bit_depth: int = 8,
-        full_range: bool = False,
-        out: Plane | None = None,
-    ) -> Plane:
-        strength = check_strength(strength)
-        out = check_plane(luma, bit_depth, out)
-        if strength == 0.0:
-            out[...] = luma
-            return out
+    def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
         scale, offset = code_per_unit(bit_depth, full_range)
         constants = {
             "scale": np.array(scale, np.float32),
@@ -57,7 +44,6 @@ class OnnxRuntimeEngine:
             "top": np.array((1 << bit_depth) - 1, np.float32),
         }
         self._run_in_bands(str(luma.dtype), "luma", luma, constants, out)
-        return out
 
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
         out = np.empty(luma.shape, np.float32)

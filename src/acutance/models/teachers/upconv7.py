@@ -19,6 +19,10 @@ class UpConv7(nn.Module):
         self.conv7 = nn.ConvTranspose2d(256, 3, 4, stride=2, padding=3)
 
     def features(self, x: Tensor) -> Tensor:
+        """What the last layer is given of the picture itself: N x 256 x H x W."""
+        return self._padded_features(x)[..., 1:-1, 1:-1]
+
+    def _padded_features(self, x: Tensor) -> Tensor:
         """What the last layer is given: N x 256 x (H + 2) x (W + 2)."""
         x = F.pad(x, (7, 7, 7, 7), mode="replicate")
         for i in range(1, 7):
@@ -26,5 +30,5 @@ class UpConv7(nn.Module):
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv7(self.features(x))
+        out: Tensor = self.conv7(self._padded_features(x))
         return out
