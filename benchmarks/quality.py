@@ -327,16 +327,21 @@ def _costs(results: Sequence[SetResult]) -> str:
 
 
 def update_readme(path: Path, text: str) -> None:
-    """Put ``text`` between the markers. Raises UsageError where they are not there, once and in order."""
+    """Put the tables of quality between their markers."""
+    update_between(path, BEGIN, END, text)
+
+
+def update_between(path: Path, begin: str, end: str, text: str) -> None:
+    """Put ``text`` between two markers. Raises UsageError where they are not there, once and in order."""
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such file")
     old = path.read_text(encoding="utf-8")
-    if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
-        raise UsageError(f"{path}: the tables go between one {BEGIN} and one {END}")
-    before, rest = old.split(BEGIN)
-    after = rest.split(END)[1]
+    if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
+        raise UsageError(f"{path}: the tables go between one {begin} and one {end}")
+    before, rest = old.split(begin)
+    after = rest.split(end)[1]
     with AtomicOutput(path, overwrite=True) as output:
-        output.temporary.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        output.temporary.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

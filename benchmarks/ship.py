@@ -123,8 +123,8 @@ def _card(student: Student, report: dict[str, Any]) -> str:
 
 ## Measured
 
-PSNR on luma in dB, x2 bicubic, mean over the pictures of each set. The control is the same network on the same data with
-the same seed and steps, and without a teacher. The share is of the teacher's gain over the input.
+PSNR on luma in dB, x2 bicubic, mean over the pictures of each set. The control is the same network on the same data,
+with the same seed and steps, and without a teacher. The share is of the teacher's gain over the input.
 
 | set | input | this | SSIM | control | teacher | share | PSNR to the teacher |
 |---|---|---|---|---|---|---|---|
@@ -134,8 +134,8 @@ Measured {report["date"]} by `{report["command"]}`.
 
 ## What it is for, and what not
 
-Pictures and video that were scaled up by {" or ".join(f"{f:g}" for f in spec.factors)} with a bicubic or bilinear filter.
-It knows no compression: on a stream of few bits it also sharpens what the encoder left behind (a lower `--strength`
+Pictures and video that were scaled up by {" or ".join(f"{f:g}" for f in spec.factors)} with a bicubic or
+bilinear filter. It knows no compression: on a stream of few bits it also sharpens what the encoder left behind (a lower `--strength`
 helps). On sharp input it adds contrast at edges; nothing holds it back yet.
 """
 

@@ -98,7 +98,8 @@ def test_only_one_module_imports_pyav(path: Path) -> None:
 
 def test_there_are_no_import_cycles() -> None:
     graph = {}
-    names = {".".join(("acutance", *p.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): p for p in _modules()}  # fmt: skip
+    dotted = {p: ".".join(("acutance", *p.relative_to(ROOT).with_suffix("").parts)) for p in _modules()}
+    names = {name.removesuffix(".__init__"): path for path, name in dotted.items()}
     for name, path in names.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         top = [n for n in tree.body if isinstance(n, ast.ImportFrom)]

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from io_clips import make_clip
 from numpy.typing import NDArray
 from PIL import Image
 
 from acutance.cli.durations import seconds
 from acutance.cli.main import main
 from acutance.errors import UsageError
+from io_clips import make_clip
 
 
 @pytest.fixture
-def shoot(tmp_path: Path, student_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def] # noqa: ANN201
+def shoot(tmp_path: Path, student_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
     """Runs a command line in a folder of its own: (exit code, lines on stderr, stdout)."""
     monkeypatch.chdir(tmp_path)
 
@@ -161,7 +161,7 @@ def _absurd(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "name", "code"),
     [
-        (lambda folder: None, "x.mp4", 3),  # noqa: ARG005
+        (lambda folder: None, "x.mp4", 3),
         (_zero_bytes, "x.mp4", 4),
         (_text, "x.mp4", 4),
         (_script, "x.mp4", 4),

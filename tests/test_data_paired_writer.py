@@ -55,7 +55,7 @@ def test_pairs_and_their_records_are_written(images: ImageFolder, tmp_path: Path
 def test_an_interrupted_run_ends_with_the_same_bytes_as_an_uninterrupted_one(
     images: ImageFolder, tmp_path: Path
 ) -> None:
-    def stop(done: int, total: int, name: str) -> None:  # noqa: ARG001
+    def stop(done: int, total: int, name: str) -> None:
         if done == 2:
             raise _StopError
 

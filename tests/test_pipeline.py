@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from io_clips import frame_times, make_clip
 
 from acutance import Sharpener
 from acutance._background import Consumer, Producer
@@ -16,6 +15,7 @@ from acutance.errors import OutputError, UsageError
 from acutance.frame import Frame
 from acutance.io import VideoReader, Y4MReader, Y4MWriter
 from acutance.pipeline import sharpen_stream, sharpen_video
+from io_clips import frame_times, make_clip
 
 
 @pytest.fixture(scope="module")
