@@ -269,7 +269,7 @@ def test_an_interrupted_run_has_a_report_that_says_so_and_a_resumed_one_another(
     monkey.setattr("acutance.distill.loop.LOG_EVERY", 2)
     try:
         with pytest.raises(KeyboardInterrupt):
-            distill(options, **places, progress=stop)
+            distill(options, **places, preparing=lambda *_: None, progress=stop)
     finally:
         monkey.undo()
     page = (places["out"] / "report.html").read_text()
