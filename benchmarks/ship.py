@@ -135,7 +135,8 @@ Measured {report["date"]} by `{report["command"]}`.
 ## What it is for, and what not
 
 Pictures and video that were scaled up by {" or ".join(f"{f:g}" for f in spec.factors)} with a bicubic or
-bilinear filter. It knows no compression: on a stream of few bits it also sharpens what the encoder left behind (a lower `--strength`
+bilinear filter. It knows no compression: on a stream of few bits it also sharpens what the encoder
+left behind (a lower `--strength`
 helps). On sharp input it adds contrast at edges; nothing holds it back yet.
 """
 

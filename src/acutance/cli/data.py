@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from acutance.cli.phases import PhaseProgress
-from acutance.cli.progress import ProgressMode
+from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import Cancelled
 
 __all__ = ["Options", "run"]
@@ -41,7 +40,7 @@ def run(options: Options) -> int:
 
     target = options.to if options.to is not None else default_data_root()
     archives = {part.archive for part in PARTS.values()}
-    with PhaseProgress(options.progress) as progress:
+    with JobProgress(options.progress) as progress:
 
         def show(done: int, total: int | None, what: str) -> None:
             # While unpacking, what is named is a picture within the archive.

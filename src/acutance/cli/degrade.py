@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from acutance.cli.phases import PhaseProgress
-from acutance.cli.progress import ProgressMode
+from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import Cancelled, ConfigError, InputNotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def run(options: Options) -> int:
         # Another run would take the outputs for inputs.
         raise UsageError(f"{options.target}: the output must lie outside the input {options.source}")
     images = ImageFolder(source)
-    with PhaseProgress(options.progress) as progress:
+    with JobProgress(options.progress) as progress:
         progress.say(f"{len(images)} pictures: {mix.describe()}")
         try:
             written = write_pairs(

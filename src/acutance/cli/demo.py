@@ -42,7 +42,7 @@ def run(options: Options) -> int:
         raise UsageError(f"--duration of a demonstration lies between 0.1 and 60 seconds, not {length:g}")
     if not options.kbps > 0:
         raise UsageError(f"--kbps must be above 0, not {options.kbps:g}")
-    with JobProgress(options.progress, what="demo", unit="steps") as progress:
+    with JobProgress(options.progress) as progress:
         result = run_demo(
             FrameSharpener(options.model),
             options.out,
@@ -50,7 +50,7 @@ def run(options: Options) -> int:
             duration=length,
             bitrate_kbps=options.kbps,
             overwrite=options.overwrite,
-            progress=progress.update,
+            progress=progress.counter("demo", unit="frames"),
         )
         progress.event("done", psnr_before=result.psnr_before, psnr_after=result.psnr_after, video=result.video)
     out = sys.stderr if options.progress == "json" else sys.stdout

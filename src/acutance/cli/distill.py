@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from acutance._extras import require
-from acutance.cli.phases import PhaseProgress
-from acutance.cli.progress import ProgressMode
+from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def run(options: Options) -> int:
     if options.control:
         recipe = recipe.without_teacher()
     out = options.out if options.out is not None else Path("runs") / recipe.name
-    with PhaseProgress(options.progress) as progress:
+    with JobProgress(options.progress) as progress:
         from acutance.distill.run import distill
 
         progress.say(f"{recipe.name}: {recipe.steps:,} steps, into {out}")
@@ -70,7 +69,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def _tell(result: "DistillResult", progress: PhaseProgress) -> None:
+def _tell(result: "DistillResult", progress: JobProgress) -> None:
     training = result.training
     early = ", stopped early" if training.stopped_early else ""
     progress.say(f"best {training.best_psnr:.3f} dB in epoch {training.best_epoch}, {training.steps:,} steps{early}")

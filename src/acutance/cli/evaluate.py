@@ -121,7 +121,7 @@ def _folder(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"
     from acutance.evaluate.table import set_table
 
     pictures = ImageFolder(target)[: options.limit]
-    with JobProgress(options.progress, what=target.name, unit="pictures", json_to=sys.stderr) as progress:
+    with JobProgress(options.progress, json_to=sys.stderr) as progress:
         restorers = _restorers(options, pictures)
         collector = _collector(restorers, options) if "sheet" in outputs else None
         result = evaluate_set(
@@ -132,7 +132,7 @@ def _folder(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"
             down=options.down,
             up=options.up,
             observe=None if collector is None else collector.add,
-            progress=progress.update,
+            progress=progress.counter(target.name, unit="pictures"),
         )
     blur = options.down if options.down == options.up else f"{options.down} down, {options.up} up"
     heading = f"{result.name}, x{options.factor:g} {blur}, {_count(len(result.images), 'picture')}"
@@ -232,7 +232,7 @@ def _file(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"])
     models = options.model or (() if options.reference is not None else ("fast",))
     sharpeners = _sharpeners(options, models)
     collector = _file_collector(options, sharpeners) if "sheet" in outputs else None
-    with JobProgress(options.progress, what=target.name, unit="frames", json_to=sys.stderr) as progress:
+    with JobProgress(options.progress, json_to=sys.stderr) as progress:
         result = evaluate_video(
             target,
             reference=options.reference,
@@ -240,7 +240,7 @@ def _file(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"])
             common=options.common,
             limit=options.limit,
             observe=None if collector is None else _as_grey(collector),
-            progress=progress.update,
+            progress=progress.counter(target.name, unit="frames"),
         )
     print(_file_report(result))
     _notes(result.notes)

@@ -15,7 +15,7 @@ from acutance.errors import AcutanceError, OutputError, TruncatedInputWarning, U
 if TYPE_CHECKING:
     from acutance.api import Sharpener
     from acutance.io.files import MediaFile
-    from acutance.pipeline import JobReport
+    from acutance.pipeline import JobReport, Progress
 
 __all__ = ["Options", "run"]
 
@@ -86,8 +86,10 @@ def run(options: Options) -> int:
     for number, (media, target) in enumerate(jobs, start=1):
         what = media.path.name if len(jobs) == 1 else f"[{number}/{len(jobs)}] {media.path.name}"
         try:
-            with JobProgress(options.progress, what=what, json_to=sys.stderr if target == "-" else None) as progress:
-                report = _one(options, sharpener, excerpt, bitrate, media, target, progress)
+            with JobProgress(options.progress, json_to=sys.stderr if target == "-" else None) as progress:
+                report = _one(
+                    options, sharpener, excerpt, bitrate, media, target, progress.counter(what, unit="frames")
+                )
                 code = _tell(report, progress) or code
         except AcutanceError as error:
             if len(jobs) == 1:
@@ -104,7 +106,7 @@ def _one(
     bitrate: int | None,
     media: "MediaFile",
     target: "Path | str",
-    progress: JobProgress,
+    progress: "Progress",
 ) -> "JobReport":
     from acutance.pipeline import sharpen_image, sharpen_video
 
@@ -133,7 +135,7 @@ def _one(
         bitrate=bitrate,
         preset=options.preset,
         overwrite=options.overwrite,
-        progress=progress.update,
+        progress=progress,
     )
 
 
@@ -144,9 +146,13 @@ def _stream(options: Options, sharpener: "Sharpener", excerpt: _Excerpt) -> int:
         raise UsageError("a Y4M stream from '-' goes to '-'; pipe it on into an encoder")
     if options.scale != 1.0 or excerpt.start or excerpt.duration is not None:
         raise UsageError("--scale, --start, --duration and --preview are for files, not for '-'")
-    with JobProgress(options.progress, what="-", json_to=sys.stderr) as progress:
+    with JobProgress(options.progress, json_to=sys.stderr) as progress:
         report = sharpen_stream(
-            sharpener, sys.stdin.buffer, sys.stdout.buffer, split=excerpt.split, progress=progress.update
+            sharpener,
+            sys.stdin.buffer,
+            sys.stdout.buffer,
+            split=excerpt.split,
+            progress=progress.counter("-", unit="frames"),
         )
         return _tell(report, progress)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from acutance._extras import require
-from acutance.cli.phases import PhaseProgress
-from acutance.cli.progress import ProgressMode
+from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def run(options: Options) -> int:
     teachers = [load_teacher(path) for path in options.files]
     rows = [_describe(teacher) for teacher in teachers]
     if options.check is not None:
-        with PhaseProgress(options.progress) as progress:
+        with JobProgress(options.progress) as progress:
             for teacher, row in zip(teachers, rows, strict=True):
                 row |= _check(teacher, options.check, progress)
     print(json.dumps(rows, indent=1)) if options.json else _print_table(rows)
@@ -66,7 +65,7 @@ def _describe(teacher: "Teacher") -> dict[str, Any]:
     }
 
 
-def _check(teacher: "Teacher", folder: Path, progress: PhaseProgress) -> dict[str, Any]:
+def _check(teacher: "Teacher", folder: Path, progress: JobProgress) -> dict[str, Any]:
     """Mean PSNR on luma as the field measures it: 8-bit, a border of ``scale`` cropped."""
     import numpy as np
 
