@@ -178,8 +178,9 @@ def test_the_control_differs_in_name_and_teacher_terms_only():
         assert getattr(control, section) == getattr(options, section)
 
 
-def test_a_control_of_teacher_terms_alone_learns_from_the_truth():
-    assert load_config(MINIATURE, ["losses.l1=0"]).without_teacher().losses == LossOptions(l1=1.0)
+def test_a_control_of_teacher_terms_alone_asks_the_same_of_the_truth():
+    recipe = load_config(MINIATURE, ["losses.l1=0", "losses.teacher_l1=2", "losses.teacher_mse=40"])
+    assert recipe.without_teacher().losses == LossOptions(l1=2.0, mse=40.0)
 
 
 def test_cosine_warms_up_in_a_line_and_ends_where_it_should():

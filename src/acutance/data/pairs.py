@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance.data.folders import ImageFile
-from acutance.degrade import DegradationMix, crop_to_multiple, down_up, resize
+from acutance.degrade import DegradationMix, crop_to_multiple, down_up, generator_for, resize
 from acutance.errors import TeacherError
 from acutance.luma import luma_from_rgb
 
 __all__ = ["Batch", "Pair", "PairSet", "TeacherLike", "cut_tiles", "prepare_pairs"]
 
-VERSION = 1  # part of every key: raise it when anything here changes what is stored
+VERSION = 2  # part of every key: raise it when anything here changes what is stored
 ALIGN = 12  # crops start at multiples of 12, where low-resolution pixels begin for every factor from 1.5 to 4
 _FIXED = 256.0  # pictures are kept as code values in 8.8 fixed point: exact for 8 bits, fine enough for luma
 
@@ -162,7 +162,7 @@ def prepare_pairs(
         digest = file.sha256()
         base = {
             "version": VERSION, "source": digest, "seed": seed, "shrink_above": shrink_above,
-            "tile": tile, "tiles": tiles_per_picture, "mix": mix.to_list(),
+            "tile": tile, "tiles": tiles_per_picture,
         }  # fmt: skip
         picture: NDArray[np.uint8] | None = None
         corners = _remembered_corners(cache, base)
@@ -224,11 +224,14 @@ def _pair(
     teacher: TeacherLike | None,
     teacher_sees: str,
 ) -> Pair:
-    folder = cache / "pairs" / _hash({**key, "colour": colour})
+    # The recipe drawn is part of the key, not the mix it was drawn from: another weight in the mix leaves most pictures
+    # as they were, and the teacher need not see them again.
+    rng = generator_for(seed, f"{key['source']}:{key['corner']}")
+    recipe = mix.pick(rng)
+    folder = cache / "pairs" / _hash({**key, "colour": colour, "recipe": recipe.to_dict()})
     if not (folder / "record.json").exists():  # written last: a folder without it is unfinished
         folder.mkdir(parents=True, exist_ok=True)
-        identity = f"{key['source']}:{key['corner']}"
-        triple = mix.apply(sharp_tile(), name=identity, seed=seed)
+        triple = recipe.apply(sharp_tile(), rng)
         _save(folder / "low.npy", _fixed(triple.low, "rgb"))
         _save(folder / "degraded.npy", _fixed(triple.degraded, colour))
         _save(folder / "sharp.npy", _fixed(triple.sharp, colour))

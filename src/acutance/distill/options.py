@@ -217,7 +217,17 @@ class RunOptions:
 
     def without_teacher(self) -> "RunOptions":
         """The control of this run: same data, seed, steps and schedule, and nobody who teaches."""
-        losses = dataclasses.replace(self.losses, teacher_l1=0.0, teacher_mse=0.0, affinity=0.0)
+        old = self.losses
+        # What only the teacher was asked for is asked of the truth in the same form, so that the teacher is all that
+        # differs.
+        losses = dataclasses.replace(
+            old,
+            l1=old.l1 or old.teacher_l1,
+            mse=old.mse or old.teacher_mse,
+            teacher_l1=0.0,
+            teacher_mse=0.0,
+            affinity=0.0,
+        )
         if not any(dataclasses.asdict(losses).values()):
             losses = dataclasses.replace(losses, l1=1.0)
         return dataclasses.replace(self, name=f"{self.name}-control", losses=losses)
