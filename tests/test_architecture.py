@@ -137,7 +137,9 @@ def test_a_light_start_loads_neither_torch_nor_a_video_library(code: str) -> Non
     assert min(times) < 0.35, times
 
 
-@pytest.mark.parametrize("verb", ["sharpen", "demo", "models", "doctor", "evaluate", "degrade", "data", "distill"])
+@pytest.mark.parametrize(
+    "verb", ["sharpen", "demo", "models", "doctor", "evaluate", "degrade", "data", "distill", "teachers"]
+)
 def test_help_of_every_verb_loads_neither_torch_nor_a_video_library(verb: str) -> None:
     probe = (
         "import sys\n"

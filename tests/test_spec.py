@@ -50,6 +50,9 @@ def _tampered(student_file: Path, path: Path, **change: object) -> Path:
         ({"conv0_weight": np.zeros((8, 4, 5, 5), np.float32)}, "has shape"),
         ({"conv1_bias": np.full(8, np.nan, np.float32)}, "not finite"),
         ({"conv9_weight": np.zeros(1, np.float32)}, "unknown tensors"),
+        ({"conv0_bias": np.full(8, 1e300)}, "not finite"),
+        ({"name": 5}, "must be text"),
+        ({"quality": [1]}, "must be a table"),
         ({"format": 99}, "format 99"),
         ({"shape": {"unshuffle": 0, "channels": 8, "depth": 1}}, "unshuffle must be"),
         ({"shape": {"unshuffle": 2, "channels": 8, "depth": 2}}, "conv2.weight has shape"),
@@ -77,6 +80,21 @@ def test_what_is_not_a_student_is_refused(tmp_path: Path) -> None:
     save_file({"a": np.zeros(1, np.float32)}, tmp_path / "other.safetensors")
     with pytest.raises(ModelError, match="not an acutance student"):
         load_student(tmp_path / "other.safetensors")
+
+
+def test_metadata_that_is_no_table_and_tensors_of_odd_types_are_refused(student_file: Path, tmp_path: Path) -> None:
+    save_file(load_file(student_file), tmp_path / "list.safetensors", metadata={"acutance": "[1, 2]"})
+    with pytest.raises(ModelError, match="not a JSON object"):
+        load_student(tmp_path / "list.safetensors")
+    header = json.dumps(
+        {
+            "__metadata__": {"acutance": load_student(student_file).spec.to_json()},
+            "conv0.weight": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]},
+        }
+    ).encode()
+    (tmp_path / "bf16.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(ModelError, match=r"bf16\.safetensors"):
+        load_student(tmp_path / "bf16.safetensors")
 
 
 def test_weights_that_are_not_finite_are_never_saved(student_file: Path, tmp_path: Path) -> None:

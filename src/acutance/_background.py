@@ -10,6 +10,7 @@ __all__ = ["Consumer", "Producer"]
 
 T = TypeVar("T")
 
+_PATIENCE = 0.7
 _POLL = 0.1  # seconds between looks at whether to stop, while a queue is full or empty
 
 
@@ -58,7 +59,9 @@ class _Worker(Generic[T]):
     ) -> None:
         self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join()
+            # Only a thread that waits for a pipe nobody writes to (or reads from) takes longer than a frame; nothing
+            # can wake it. When the caller is already leaving with an error it is left behind.
+            self._thread.join(_PATIENCE if error is not None else None)
 
 
 class Producer(_Worker[T]):

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from acutance._background import Consumer, Producer
-from acutance.errors import UsageError
+from acutance.errors import CorruptInputError, UsageError
 from acutance.frame import Frame, Plane, luma_limits
 from acutance.io import VideoReader, VideoWriter, Y4MReader, Y4MWriter, read_image, write_image
 from acutance.scaling import scale_image, scaled_size
@@ -61,7 +61,7 @@ def sharpen_image(
     quality: of JPEG, WebP and AVIF, 1 to 100. Raises what :func:`read_image` and :func:`write_image` raise.
     """
     started = time.monotonic()
-    image = scale_image(read_image(source), scale)
+    image = scale_image(read_image(source), scale, name=source)
     pixels = sharpener(image.pixels)
     if split:
         _join_halves(image.pixels, pixels, int(np.iinfo(pixels.dtype).max))
@@ -116,6 +116,8 @@ def sharpen_video(
             stream = Y4MWriter(target, rate=reader.info.average_rate)
             frames = _run(sharpener, reader, None, stream.write, split, total, progress)
             notes = [*reader.notes]
+            if reader.info.rotation:
+                notes.append(f"a Y4M stream cannot say that the picture is turned by {reader.info.rotation} degrees")
         return JobReport(
             str(source),
             str(target) if isinstance(target, str | Path) else "-",
@@ -147,6 +149,10 @@ def sharpen_stream(
         writer.write(frame)
 
     frames = _run(sharpener, reader, None, write, split, 0, progress)
+    if not frames:
+        raise CorruptInputError(
+            f"-: {reader.damaged or 'the stream ends after its header'}; not one frame could be read"
+        )
     width, height = sizes[0] if sizes else (0, 0)
     return JobReport("-", "-", frames, width, height, time.monotonic() - started, reader.damaged)
 

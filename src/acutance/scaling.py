@@ -1,6 +1,7 @@
 """Resizing before sharpening: Pillow's bicubic, the filter the students' inputs were scaled up with."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from acutance.errors import UsageError
-from acutance.io import Image
+from acutance.io import Image, check_dimensions
 
 __all__ = ["scale_image", "scaled_size"]
 
@@ -29,11 +30,15 @@ def scaled_size(width: int, height: int, scale: float, *, multiple: int = 1) -> 
     return scaled(width), scaled(height)
 
 
-def scale_image(image: Image, scale: float) -> Image:
-    """The picture and its alpha, resized; itself where ``scale`` is 1."""
+def scale_image(image: Image, scale: float, *, name: str | Path) -> Image:
+    """The picture and its alpha, resized; itself where ``scale`` is 1.
+
+    name: what messages call it. Raises UsageError for the scale, UnsupportedMediaError for an absurd size.
+    """
     if scale == 1.0:
         return image
     size = scaled_size(image.width, image.height, scale)
+    check_dimensions(name, *size)
     pixels = image.pixels
     channels = [pixels] if pixels.ndim == 2 else [pixels[..., c] for c in range(pixels.shape[2])]
     planes = [_scale(channel, size) for channel in channels]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance.errors import InputNotFoundError, ModelError
+from acutance.errors import InputNotFoundError, ModelError, OutputError
 
 __all__ = ["ConvLayer", "Student", "StudentShape", "StudentSpec", "load_student", "save_student"]
 
@@ -91,6 +91,8 @@ class StudentSpec:
     def from_json(cls, text: str, *, source: str) -> "StudentSpec":
         try:
             raw: dict[str, Any] = json.loads(text)
+            if not isinstance(raw, dict):
+                raise ModelError("model metadata is not a JSON object")
             version = raw.pop("format")
             if version != FORMAT_VERSION:
                 raise ModelError(f"model format {version}, this program reads format {FORMAT_VERSION}")
@@ -99,6 +101,12 @@ class StudentSpec:
                 raise ModelError(f"unknown model metadata {sorted(unknown)}")
             raw["shape"] = StudentShape(**raw["shape"])
             raw["factors"] = tuple(float(f) for f in raw["factors"])
+            for f in fields(cls):
+                if f.type is str and not isinstance(raw.get(f.name, ""), str):
+                    raise ModelError(f"model metadata {f.name!r} must be text, not {raw[f.name]!r}")
+            quality = raw.get("quality", {})
+            if not isinstance(quality, dict) or not all(isinstance(v, dict) for v in quality.values()):
+                raise ModelError("model metadata 'quality' must be a table for each test set")
             return cls(**raw)
         except ModelError as error:
             raise ModelError(f"{source}: {error}") from error
@@ -150,9 +158,11 @@ class Student:
             array = left.pop(name)
             if array.shape != shape:
                 raise ModelError(f"{source}: tensor {name} has shape {array.shape}, expected {shape}")
-            if not np.isfinite(array).all():
-                raise ModelError(f"{source}: tensor {name} holds values that are not finite")
-            return np.ascontiguousarray(array, np.float32)
+            with np.errstate(over="ignore"):
+                single = np.ascontiguousarray(array, np.float32)
+            if not np.isfinite(single).all():
+                raise ModelError(f"{source}: tensor {name} holds values that are not finite in single precision")
+            return single
 
         channels = spec.shape.layer_channels
         layers = tuple(
@@ -186,13 +196,23 @@ def load_student(path: str | Path) -> Student:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a safetensors file: {error}") from error
+    except TypeError as error:  # numpy has no bfloat16, nor the eight-bit floats
+        raise ModelError(f"{path}: holds a tensor of a type that is not accepted: {error}") from error
     return Student.from_tensors(spec, tensors, source=str(path))
 
 
 def save_student(student: Student, path: str | Path) -> None:
     """Write a student to a safetensors file; what :func:`load_student` reads back is equal."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     if not math.isfinite(sum(float(np.abs(t).sum()) for t in student.tensors().values())):
         raise ModelError(f"{path}: refused to save a student whose weights are not finite")
-    save_file(student.tensors(), str(path), metadata={_METADATA_KEY: student.spec.to_json()})
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")  # a full disk must not cost the student that was there
+    try:
+        save_file(student.tensors(), str(temporary), metadata={_METADATA_KEY: student.spec.to_json()})
+        temporary.replace(path)
+    except (SafetensorError, OSError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written: {error}") from error

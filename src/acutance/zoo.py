@@ -10,7 +10,8 @@ __all__ = ["DEFAULT_MODEL", "bundled_models", "find_student"]
 
 DEFAULT_MODEL = "fast"
 _FOLDER = Path(__file__).parent / "weights"
-_TIERS = ("fast", "balanced", "quality")
+_TIERS = {"fast": "fast-clean-x2", "balanced": "balanced-clean-x2", "quality": "quality-clean-x2"}
+"""What a tier's name alone means: a student added later does not change what people run."""
 
 
 @cache
@@ -19,7 +20,7 @@ def bundled_models() -> dict[str, Path]:
 
     def order(path: Path) -> tuple[int, str]:
         tier = path.stem.split("-")[0]
-        return (_TIERS.index(tier) if tier in _TIERS else len(_TIERS), path.stem)
+        return ([*_TIERS, tier].index(tier), path.stem)
 
     return {path.stem: path for path in sorted(_FOLDER.glob("*.safetensors"), key=order)}
 
@@ -32,9 +33,7 @@ def find_student(model: str | Path) -> Student:
     if isinstance(model, Path) or model.endswith(".safetensors") or "/" in model or "\\" in model:
         return load_student(model)
     models = bundled_models()
-    if model in models:
-        return load_student(models[model])
-    of_tier = [name for name in models if name.split("-")[0] == model]
-    if of_tier:
-        return load_student(models[of_tier[0]])
+    name = _TIERS.get(model, model)
+    if name in models:
+        return load_student(models[name])
     raise ModelError(f"unknown model {model!r}; bundled are {', '.join(models) or 'none'}, or give a .safetensors file")

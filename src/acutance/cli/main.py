@@ -1,12 +1,15 @@
 """The command line: finds the verb, turns errors into one line and an exit code. Nothing imports this package."""
 
+import contextlib
 import importlib
+import os
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 
 from acutance import __version__
-from acutance.errors import AcutanceError, Cancelled
+from acutance.errors import AcutanceError, Cancelled, OutputError, UsageError
 
 __all__ = ["VERBS", "main"]
 
@@ -42,7 +45,27 @@ def _help() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns its exit code. Errors acutance raises on purpose become one line on stderr."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.showwarning = _show_warning
+    try:
+        code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()  # here rather than at exit, where a reader that has gone away could not be told from an error
+        return code
+    except KeyboardInterrupt as error:  # Cancelled is one, and says more
+        _fail(str(error) or "stopped; nothing unfinished was left behind", Cancelled.exit_code)
+        return _leave(Cancelled.exit_code)
+    except AcutanceError as error:
+        return _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); there is nobody left to tell, and Python must not try at exit.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # what no layer below expected: still one line, with the file where it has one
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", OutputError.exit_code)
+
+
+def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -51,21 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     verb, *rest = arguments
     if verb not in VERBS:
-        return _fail(f"unknown verb {verb!r}; known: {', '.join(VERBS)}", 2)
-    warnings.showwarning = _show_warning
-    try:
-        return _run(verb, rest)
-    except Cancelled as error:
-        return _fail(str(error) or "stopped", error.exit_code)
-    except KeyboardInterrupt:
-        return _fail("stopped; nothing unfinished was left behind", Cancelled.exit_code)
-    except AcutanceError as error:
-        return _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone (`| head`); there is nobody left to tell. Closing stderr keeps Python from
-        # complaining about it at exit.
-        sys.stderr.close()
-        return 0
+        return _fail(f"unknown verb {verb!r}; known: {', '.join(VERBS)}", UsageError.exit_code)
+    return _run(verb, rest)
 
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
@@ -80,6 +90,14 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     return int(module.run(options))
+
+
+def _leave(code: int) -> int:
+    """Return ``code``, or end the process with it where a thread hangs on a pipe and would keep Python from ending."""
+    if any(thread.name.startswith("acutance") for thread in threading.enumerate()):
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _fail(message: str, code: int) -> int:

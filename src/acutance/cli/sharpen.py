@@ -10,7 +10,14 @@ import tyro
 
 from acutance.cli.durations import seconds
 from acutance.cli.progress import JobProgress, ProgressMode
-from acutance.errors import AcutanceError, OutputError, TruncatedInputWarning, UsageError
+from acutance.errors import (
+    AcutanceError,
+    CorruptInputError,
+    OutputError,
+    OutputExistsError,
+    TruncatedInputWarning,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from acutance.api import Sharpener
@@ -175,6 +182,8 @@ def _tell(report: "JobReport", progress: JobProgress) -> int:
         notes=report.notes,
     )
     if report.damaged:
+        if not report.frames:
+            raise CorruptInputError(f"{report.source}: {report.damaged}; not one frame could be read")
         print(
             f"acutance: warning: {report.source}: {report.damaged}; the {report.frames} frames that could be read "
             "were kept",
@@ -234,6 +243,7 @@ def _jobs(options: Options, excerpt: _Excerpt) -> list[tuple["MediaFile", "Path 
     base = Path(sources[0]) if len(sources) == 1 and Path(sources[0]).is_dir() else None
     jobs: list[tuple[MediaFile, Path | str]] = []
     taken: dict[Path, Path] = {}
+    inputs = {item.path.resolve() for item in media}
     for item in media:
         named = default_output(item.path, excerpt.suffix)
         if target is not None:
@@ -244,6 +254,8 @@ def _jobs(options: Options, excerpt: _Excerpt) -> list[tuple["MediaFile", "Path 
             output = folder / item.path.with_suffix(named.suffix).name
         else:
             output = named
+        if output.resolve() in inputs:
+            raise OutputExistsError(f"{output}: is an input too, and would be replaced by what becomes of {item.path}")
         if output in taken:
             raise UsageError(f"{item.path} and {taken[output]} would both become {output}")
         taken[output] = item.path

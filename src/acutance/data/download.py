@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from acutance.errors import CorruptInputError, DownloadError, InputNotFoundError, OutputError, UsageError
+from acutance.errors import AcutanceError, CorruptInputError, DownloadError, InputNotFoundError, OutputError, UsageError
 
 __all__ = ["Progress", "download", "extract_zip", "sha256_of"]
 
@@ -125,6 +125,10 @@ def _attempt(url: str, part: Path, name: str, report: Progress, timeout: float) 
         raise _Broken(f"no answer for {timeout:g} seconds") from error
     except (http.client.HTTPException, ConnectionError) as error:
         raise _Broken(f"connection broke off: {error or type(error).__name__}") from error
+    except AcutanceError:
+        raise
+    except OSError as error:  # TLS and routing fail under other names; what concerns the file was mapped where it arose
+        raise _Broken(f"connection broke off: {error}") from error
 
 
 def _receive(response: _Response, url: str, part: Path, have: int, name: str, report: Progress) -> None:

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from acutance.io._checks import check_dimensions as check_dimensions
     from acutance.io.files import AtomicOutput as AtomicOutput
     from acutance.io.files import MediaFile as MediaFile
     from acutance.io.files import default_output as default_output
@@ -29,6 +30,7 @@ _PUBLIC = {
     "VideoWriter": "acutance.io.video_writer",
     "Y4MReader": "acutance.io.y4m",
     "Y4MWriter": "acutance.io.y4m",
+    "check_dimensions": "acutance.io._checks",
     "default_output": "acutance.io.files",
     "expand_inputs": "acutance.io.files",
     "read_image": "acutance.io.images",

@@ -20,7 +20,7 @@ from acutance.errors import (
     UsageError,
 )
 from acutance.io import _png, _tiff
-from acutance.io._checks import MAX_PIXELS, check_dimensions, check_readable, sniff
+from acutance.io._checks import check_dimensions, check_readable, sniff
 from acutance.io.files import AtomicOutput, output_error
 
 __all__ = ["Image", "Samples", "read_image", "write_image"]
@@ -106,7 +106,7 @@ def read_image(path: str | Path) -> Image:
         raise
     except PIL.Image.DecompressionBombError as error:
         raise UnsupportedMediaError(
-            f"{path}: its header announces more than {MAX_PIXELS >> 20} million pixels"
+            f"{path}: its header announces more pixels than Pillow opens ({PIL.Image.MAX_IMAGE_PIXELS} times two)"
         ) from error
     except PIL.UnidentifiedImageError as error:
         if known:
