@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from acutance.distill.options import load_config
 from acutance.errors import AcutanceError, InputNotFoundError
 from acutance.spec import Student, load_student, save_student
 from acutance.zoo import bundled_models
@@ -52,6 +53,14 @@ def take(runs: Path) -> Iterator[str]:
     for path in found:
         student = load_student(path)
         name = student.spec.name
+        recipe = ROOT / "configs" / f"{name.removesuffix('-control')}.toml"
+        options = load_config(recipe) if recipe.exists() else None
+        made_by = (
+            None if options is None else (options.without_teacher() if name.endswith("-control") else options).sha256
+        )
+        if student.spec.config_sha256 != made_by:
+            yield f"{path}: left out, no recipe in configs/ made it"
+            continue
         folder = CONTROLS if name.endswith("-control") else WEIGHTS
         folder.mkdir(parents=True, exist_ok=True)
         save_student(student, folder / f"{name}.safetensors")
@@ -66,18 +75,20 @@ def describe() -> Iterator[str]:
     CARDS.mkdir(parents=True, exist_ok=True)
     for name, path in bundled_models().items():
         student = load_student(path)
-        figures = _figures(report, name)
+        figures = _figures(report, name, student.spec.factors)
         student = replace(student, spec=replace(student.spec, quality=figures))
         save_student(student, path)
         (CARDS / f"{name}.md").write_text(_card(student, report), encoding="utf-8")
         yield f"{name}: Set5 {figures['Set5']['psnr_y']:.2f} dB"
 
 
-def _figures(report: dict[str, Any], name: str) -> dict[str, dict[str, float]]:
+def _figures(report: dict[str, Any], name: str, factors: Sequence[float]) -> dict[str, dict[str, float]]:
     """By set: PSNR and SSIM on luma, of the input too, and the share of the teacher's gain."""
     figures = {}
     for results in report["sets"]:
         methods = {m["name"]: m for m in results["methods"]}
+        if results["factor"] not in factors:
+            continue
         if name not in methods:
             raise InputNotFoundError(f"{RESULTS}: holds no figures of {name}; measure again")
         source = next(m for m in methods.values() if m["kind"] == "input")
@@ -96,6 +107,8 @@ def _card(student: Student, report: dict[str, Any]) -> str:
     control = f"{spec.name}-control"
     rows = []
     for results in report["sets"]:
+        if results["factor"] not in spec.factors:
+            continue
         methods = {m["name"]: m for m in results["methods"]}
         mine = methods[spec.name]
         against = f"{methods[control]['mean']['psnr_y']:.2f}" if control in methods else "-"

@@ -57,7 +57,7 @@ def run(options: Options) -> int:
     (width, height), (low_width, low_height) = result.size, result.call_size
     print(
         f"call:      {width}x{height} sent as {low_width}x{low_height} H.264 at {result.kbps:.0f} kbit/s, "
-        f"{result.frames} frames\n"
+        f"{result.frames} frames (every fifth measured)\n"
         f"received:  {result.psnr_before:.2f} dB PSNR, {result.ssim_before:.4f} SSIM (luma, against the truth)\n"
         f"sharpened: {result.psnr_after:.2f} dB PSNR, {result.ssim_after:.4f} SSIM with {result.model}\n"
         f"gain:      {result.psnr_after - result.psnr_before:+.2f} dB, "

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     try:
         code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()  # here rather than at exit, where a reader that has gone away could not be told from an error
+        sys.stdout.flush()  # at exit, a reader that has gone away could not be told from an error
         return code
     except KeyboardInterrupt as error:  # Cancelled is one, and says more
         _fail(str(error) or "stopped; nothing unfinished was left behind", Cancelled.exit_code)

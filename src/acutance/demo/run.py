@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from acutance.degrade import Yuv420, encode_decode, resize, rgb_from_yuv420, yuv420_from_rgb
+from acutance.degrade import Yuv420, encode_decode, resize, yuv420_from_rgb
 from acutance.demo.scene import FRAME_RATE, scene
 from acutance.errors import OutputError, OutputExistsError, UnsupportedMediaError
-from acutance.frame import Frame
+from acutance.frame import ColourInfo, ColourRange, Frame, luma_limits
 from acutance.io import VideoReader, VideoWriter, Y4MWriter
 from acutance.io.files import AtomicOutput
 from acutance.metrics import psnr, ssim
@@ -25,12 +25,13 @@ from acutance.sharpener import FrameSharpener
 __all__ = ["DemoResult", "run_demo"]
 
 _FACTOR = 2
-_TIMESCALE = 90_000
+_MEASURED_EVERY = 5  # frames; SSIM of every one would take longer than all the rest
+_LARGEST_CLIP = 600_000_000  # pixels over all frames: about four gigabytes of them
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """PSNR (dB) and SSIM on luma against the truth, mean over frames: of the call as received, and sharpened.
+    """PSNR (dB) and SSIM on luma against the truth, mean over every fifth frame: of the call as received, and sharpened.
 
     size: of the truth and the output. call_size: of what was encoded. kbps: of the encode, measured.
     """
@@ -39,6 +40,7 @@ class DemoResult:
     picture: str
     model: str
     frames: int
+    measured_frames: int
     size: tuple[int, int]
     call_size: tuple[int, int]
     kbps: float
@@ -60,7 +62,8 @@ def run_demo(
 ) -> DemoResult:
     """Make ``before-after.mp4``, ``before-after.png`` and ``result.json`` in ``folder``.
 
-    source: a video to take instead of the drawn scene; it is the truth. duration: seconds of it. bitrate_kbps: of the
+    source: a video to take instead of the drawn scene; it is the truth. duration: seconds of it, less where that many
+    frames of its size would not fit into memory. bitrate_kbps: of the
     H.264 stream at half the size, encoded as calls are (no lookahead, constrained rate).
     Raises OutputExistsError, OutputError, UnsupportedMediaError (a video that is not 8-bit 4:2:0), and what reading
     raises.
@@ -75,9 +78,10 @@ def run_demo(
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
 
-    rate, truth = _truth(source, duration)
+    clip = _drawn(duration) if source is None else _read(source, duration)
+    truth, rate = clip.frames, clip.rate
     total = 3 * len(truth)
-    width, height = truth[0].luma.shape[1], truth[0].luma.shape[0]
+    height, width = truth[0].luma.shape
     low = (_scaled(frame, width // _FACTOR, height // _FACTOR) for frame in truth)
     call = encode_decode(
         _counted(low, progress, 0, total), codec="h264", bitrate_kbps=bitrate_kbps, frame_rate=float(rate)
@@ -85,21 +89,22 @@ def run_demo(
     received, sharpened, figures = [], [], []
     for index, frame in enumerate(call.frames):
         before = _scaled(frame, width, height)
-        after = Yuv420(sharpener.frame(Frame(before.luma)).luma.astype(np.uint8, copy=False), before.cb, before.cr)
+        luma = sharpener.frame(Frame(before.luma, colour=clip.colour)).luma
+        after = Yuv420(luma.astype(np.uint8, copy=False), before.cb, before.cr)
         received.append(before)
         sharpened.append(after)
-        if index % 5 == 0:  # a sample of frames is enough for a mean, and keeps the demonstration short
+        if index % _MEASURED_EVERY == 0:
             figures.append([measure(f.luma, truth[index].luma) for measure in (psnr, ssim) for f in (before, after)])
         progress(len(truth) + index + 1, total)
     psnr_before, psnr_after, ssim_before, ssim_after = (float(v) for v in np.mean(figures, axis=0))
-    _write_video(
-        _counted(_sweep(received, sharpened), progress, 2 * len(truth), total), video, rate, overwrite=overwrite
-    )
+    frames = _counted(_sweep(received, sharpened, clip), progress, 2 * len(truth), total)
+    _write_video(frames, video, clip, overwrite=overwrite)
     result = DemoResult(
         video=str(video),
         picture=str(picture),
         model=sharpener.student.spec.name,
         frames=len(truth),
+        measured_frames=len(figures),
         size=(width, height),
         call_size=(width // _FACTOR, height // _FACTOR),
         kbps=round(call.size_bytes * 8 / 1000 / (len(truth) / float(rate)), 1),
@@ -109,7 +114,7 @@ def run_demo(
         ssim_after=ssim_after,
     )
     middle = len(truth) // 2
-    sheet = _picture([rgb_from_yuv420(clip[middle]) for clip in (received, sharpened, truth)], result)
+    sheet = _picture([_rgb(frames_[middle], clip) for frames_ in (received, sharpened, truth)], result)
     with AtomicOutput(picture, overwrite=overwrite) as output:
         sheet.save(output.temporary)
     with AtomicOutput(result_file, overwrite=overwrite) as output:
@@ -117,21 +122,56 @@ def run_demo(
     return result
 
 
-def _truth(source: str | Path | None, duration: float) -> tuple[Fraction, list[Yuv420]]:
-    """Frame rate and frames, cropped so that half the size is even."""
-    if source is None:
-        return Fraction(FRAME_RATE), [_cropped(yuv420_from_rgb(frame)) for frame in scene(duration)]
+@dataclass(frozen=True)
+class _Clip:
+    """The truth: 4:2:0 frames cropped so that half their size is even, and what their code values mean."""
+
+    frames: list[Yuv420]
+    rate: Fraction
+    colour: ColourInfo = ColourInfo(matrix=6)  # the drawn scene is turned into BT.601
+    rotation: int = 0
+    source: Path | None = None
+
+
+def _drawn(duration: float) -> _Clip:
+    return _Clip([_cropped(yuv420_from_rgb(frame)) for frame in scene(duration)], Fraction(FRAME_RATE))
+
+
+def _read(source: str | Path, duration: float) -> _Clip:
     with VideoReader(source, duration=duration) as reader:
-        if reader.info.pix_fmt not in ("yuv420p", "yuvj420p"):
-            raise UnsupportedMediaError(f"{source}: the demonstration takes 8-bit 4:2:0, this is {reader.info.pix_fmt}")
-        rate = reader.info.average_rate or Fraction(FRAME_RATE)
-        limit = max(1, round(duration * float(rate)))
-        return rate, [_copied(frame) for frame in islice(reader, limit)]
+        info = reader.info
+        if info.pix_fmt not in ("yuv420p", "yuvj420p"):
+            raise UnsupportedMediaError(f"{source}: the demonstration takes 8-bit 4:2:0, this is {info.pix_fmt}")
+        rate = info.average_rate or Fraction(FRAME_RATE)
+        # Truth, received and sharpened frames are all held until they have been compared.
+        fits = max(1, _LARGEST_CLIP // (reader.width * reader.height))
+        limit = min(max(1, round(duration * float(rate))), fits)
+        frames = [_copied(frame) for frame in islice(reader, limit)]
+        return _Clip(frames, rate, info.colour, info.rotation, Path(source))
 
 
 def _copied(frame: Frame) -> Yuv420:
     assert frame.chroma is not None
     return _cropped(Yuv420(*(np.array(plane, np.uint8) for plane in (frame.luma, *frame.chroma))))
+
+
+def _rgb(frame: Yuv420, clip: _Clip) -> NDArray[np.uint8]:
+    """A frame as it is seen: upright, with the clip's matrix (ITU-T H.273) and range."""
+    height, width = frame.luma.shape
+    matrix = clip.colour.matrix
+    if matrix not in (1, 5, 6, 9):  # unspecified: what players assume
+        matrix = 1 if width >= 1280 or height > 576 else 6
+    kr, kb = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593)}.get(matrix, (0.299, 0.114))
+    black, luma_span, chroma_span = (0, 255, 255) if clip.colour.range is ColourRange.FULL else (16, 219, 224)
+    y = (frame.luma.astype(np.float32) - black) / luma_span
+    cb, cr = (
+        (resize(np.ascontiguousarray(plane), width, height).astype(np.float32) - 128) / chroma_span
+        for plane in (frame.cb, frame.cr)
+    )
+    red, blue = y + 2 * (1 - kr) * cr, y + 2 * (1 - kb) * cb
+    green = (y - kr * red - kb * blue) / (1 - kr - kb)
+    rgb = np.stack([red, green, blue], axis=-1) * 255
+    return np.rot90(np.array(np.clip(np.rint(rgb), 0, 255), np.uint8), clip.rotation // 90)
 
 
 def _cropped(frame: Yuv420) -> Yuv420:
@@ -156,31 +196,40 @@ def _counted(frames: Iterable[Yuv420], progress: Progress, done: int, total: int
         yield frame
 
 
-def _sweep(before: list[Yuv420], after: list[Yuv420]) -> Iterator[Yuv420]:
+def _sweep(before: list[Yuv420], after: list[Yuv420], clip: _Clip) -> Iterator[Yuv420]:
     """Before on the left, after on the right of a line that sweeps to and fro once."""
     width = before[0].luma.shape[1]
+    white = luma_limits(8, full_range=clip.colour.range is ColourRange.FULL)[1]
     for index, (old, new) in enumerate(zip(before, after, strict=True)):
         share = 0.5 - 0.35 * np.sin(2 * np.pi * index / len(before))
         x = int(width * share) // 2 * 2
         luma = np.concatenate([old.luma[:, :x], new.luma[:, x:]], axis=1)
-        luma[:, max(0, x - 1) : x + 1] = 235
+        luma[:, max(0, x - 1) : x + 1] = white
         yield Yuv420(luma, old.cb, old.cr)
 
 
-def _write_video(frames: Iterable[Yuv420], path: Path, rate: Fraction, *, overwrite: bool) -> None:
-    """Through a raw temporary file: a writer takes its stream parameters from a reader."""
+def _write_video(frames: Iterable[Yuv420], path: Path, clip: _Clip, *, overwrite: bool) -> None:
+    """A writer takes its stream parameters from a reader: of the source, or else of a raw temporary file."""
     with tempfile.TemporaryDirectory(prefix=".acutance-", dir=path.parent) as scratch:
-        raw = Path(scratch) / "frames.y4m"
-        with raw.open("wb") as stream:
-            writer = Y4MWriter(stream, rate=rate)
-            for index, frame in enumerate(frames):
-                writer.write(Frame(frame.luma, (frame.cb, frame.cr), pts=index, time_base=1 / rate))
+        template = clip.source
+        if template is None:
+            template = Path(scratch) / "frames.y4m"
+            with template.open("wb") as stream:
+                first = clip.frames[0]
+                Y4MWriter(stream, rate=clip.rate, name=str(path)).write(_frame(first, 0, clip))
+        height, width = clip.frames[0].luma.shape
         with (
-            VideoReader(raw) as reader,
-            VideoWriter(path, reader, crf=16, preset="fast", overwrite=overwrite) as video,
+            VideoReader(template) as reader,
+            VideoWriter(
+                path, reader, crf=16, preset="fast", width=width, height=height, copy_streams=False, overwrite=overwrite
+            ) as video,
         ):
-            for picture in reader:
-                video.write(picture)
+            for index, frame in enumerate(frames):
+                video.write(_frame(frame, index, clip))
+
+
+def _frame(frame: Yuv420, index: int, clip: _Clip) -> Frame:
+    return Frame(frame.luma, (frame.cb, frame.cr), pts=index, time_base=1 / clip.rate, colour=clip.colour)
 
 
 def _picture(pictures: list[NDArray[np.uint8]], result: DemoResult) -> Image.Image:
