@@ -31,7 +31,7 @@ _LARGEST_CLIP = 600_000_000  # pixels over all frames: about four gigabytes of t
 
 @dataclass(frozen=True)
 class DemoResult:
-    """PSNR (dB) and SSIM on luma against the truth, mean over every fifth frame: of the call as received, and sharpened.
+    """PSNR (dB) and SSIM on luma against the truth, of the call as received and sharpened: mean over every fifth frame.
 
     size: of the truth and the output. call_size: of what was encoded. kbps: of the encode, measured.
     """
@@ -128,13 +128,14 @@ class _Clip:
 
     frames: list[Yuv420]
     rate: Fraction
-    colour: ColourInfo = ColourInfo(matrix=6)  # the drawn scene is turned into BT.601
+    colour: ColourInfo
     rotation: int = 0
     source: Path | None = None
 
 
 def _drawn(duration: float) -> _Clip:
-    return _Clip([_cropped(yuv420_from_rgb(frame)) for frame in scene(duration)], Fraction(FRAME_RATE))
+    frames = [_cropped(yuv420_from_rgb(frame)) for frame in scene(duration)]
+    return _Clip(frames, Fraction(FRAME_RATE), ColourInfo(matrix=6))  # BT.601
 
 
 def _read(source: str | Path, duration: float) -> _Clip:
