@@ -1,5 +1,7 @@
 """The training kernel against torch's own operators in double precision, and the way back to them."""
 
+import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -220,3 +222,14 @@ def test_a_missing_compiler_is_a_reason(monkeypatch):
     reason = conv_prelu._build.__wrapped__()
     assert reason is not None
     assert "/nonexistent/c++" in reason
+
+
+def test_a_lock_left_by_a_killed_build_is_forgotten_and_a_fresh_one_is_not(tmp_path):
+    lock = tmp_path / "lock"
+    conv_prelu._forget_stale_lock(lock)
+    lock.touch()
+    conv_prelu._forget_stale_lock(lock)
+    assert lock.exists()
+    os.utime(lock, (time.time() - 1000, time.time() - 1000))
+    conv_prelu._forget_stale_lock(lock)
+    assert not lock.exists()

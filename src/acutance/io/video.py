@@ -325,6 +325,11 @@ class VideoReader:
         plan = self._plan(decoded)
         picture = decoded
         colour = self._colour(decoded, plan, self.info.colour.chroma_location)
+        if colour.range is not self.info.colour.range:
+            raise UnsupportedMediaError(
+                f"{self.path}: the colour range changes to {colour.range.value} at {float(self._time(decoded)):.2f} s; "
+                "the file it would be written to can only name one"
+            )
         resized = (decoded.width, decoded.height) != (self.width, self.height)
         backwards = any(plane.line_size < 0 for plane in decoded.planes)
         if plan.repacked or resized or backwards:

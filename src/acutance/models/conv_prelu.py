@@ -5,9 +5,11 @@ work per pixel for general kernels. ``conv_prelu.cpp`` does the layer, and its g
 compiled at the first use (torch's extension cache keeps it) and, where that fails, torch's own operators take over.
 """
 
+import contextlib
 import functools
 import os
 import subprocess
+import time
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -17,11 +19,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from acutance.data.places import default_cache
 from acutance.errors import ConfigError
 
 __all__ = ["conv3x3_prelu", "native_available"]
 
 _VARIABLE = "ACUTANCE_TRAIN_KERNEL"
+_LONGEST_BUILD = 300.0  # seconds
 _CHOICES = ("auto", "native", "torch")
 
 
@@ -48,8 +52,13 @@ def _build() -> str | None:
             flags.append("-fopenmp")
         # A home folder may be shared by different machines; what -march=native built on one must not run on the other.
         level = torch.backends.cpu.get_cpu_capability().lower()
+        name = f"acutance_conv_prelu_{level}"
+        folder = default_cache() / "kernels" / f"{name}_torch{torch.__version__}"
+        folder.mkdir(parents=True, exist_ok=True)
+        _forget_stale_lock(folder / "lock")
         cpp_extension.load(
-            name=f"acutance_conv_prelu_{level}",
+            name=name,
+            build_directory=str(folder),
             sources=[str(Path(__file__).with_suffix(".cpp"))],
             extra_cflags=flags,
             is_python_module=False,
@@ -58,6 +67,13 @@ def _build() -> str | None:
         lines = str(error).strip().splitlines() or [""]
         return f"{type(error).__name__}: {lines[0]}"
     return None
+
+
+def _forget_stale_lock(lock: Path) -> None:
+    """torch waits for this file to go without end; a process killed while it compiled leaves it behind."""
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - lock.stat().st_mtime > _LONGEST_BUILD:
+            lock.unlink()
 
 
 def native_available() -> bool:
