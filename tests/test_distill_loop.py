@@ -107,6 +107,24 @@ def test_a_finished_run_started_again_changes_nothing(options, tmp_path, uninter
     assert first.steps == 15
 
 
+def test_the_native_kernel_resumes_bit_equal_too(options, tmp_path, monkeypatch):
+    from acutance.models.conv_prelu import native_available
+
+    if not native_available():
+        pytest.skip("no compiler for the native kernel")
+    monkeypatch.setenv("ACUTANCE_TRAIN_KERNEL", "native")
+    _train(options, tmp_path / "whole")
+    _train(options, tmp_path / "cut", stop_after=8)
+    _train(options, tmp_path / "cut")
+    _assert_equal(_state(tmp_path / "cut", options), _state(tmp_path / "whole", options))
+
+
+def test_a_run_does_not_go_on_with_other_pictures(options, tmp_path):
+    _train(options, tmp_path / "run", stop_after=7)
+    with pytest.raises(ConfigError, match="other pictures"):
+        _train(options, tmp_path / "run", pairs=_pairs(5))
+
+
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(options, tmp_path, monkeypatch, uninterrupted):
     _train(options, tmp_path / "cut", stop_after=6)
     save = torch.save

@@ -76,6 +76,11 @@ class PairSet:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what every picture is and went through, in order: with (seed, step) it decides every batch."""
+        return hashlib.sha256(json.dumps([p.record for p in self.pairs], sort_keys=True).encode()).hexdigest()
+
     def batch(self, step: int, *, seed: int, size: int, crop: int) -> Batch:
         """The crops of one step, a pure function of its arguments, so that a resumed run sees what it would have.
 

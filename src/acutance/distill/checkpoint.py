@@ -17,7 +17,8 @@ __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 @dataclass
 class Checkpoint:
     """step: steps done. best_psnr, best_epoch: of the best validation so far; stale: epochs since.
-    Batches depend on (seed, step) alone, so no state of a data loader is needed."""
+    Batches depend on (seed, step) and the pictures alone, so no state of a data loader is needed; data_sha256 names the
+    pictures."""
 
     step: int
     student: dict[str, Tensor]
@@ -28,6 +29,7 @@ class Checkpoint:
     best_epoch: int = -1
     stale: int = 0
     finished: bool = False
+    data_sha256: str = ""
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, options: RunOptions) -> None:

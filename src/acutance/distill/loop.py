@@ -51,7 +51,7 @@ def train(
 
     Writes ``log.jsonl``, ``last.pt`` and ``best.pt`` in ``out`` after each epoch. stop_after: return after that step
     as a kill would (for tests of resuming). Ends bit-equal however often it was stopped, given the same number of
-    threads.
+    threads. Raises ConfigError where the checkpoint is of other options or other pictures.
     """
     student = task.student
     average = copy.deepcopy(student).eval().requires_grad_(False)
@@ -60,6 +60,8 @@ def train(
     state: Checkpoint | None = None
     if last.exists():
         state = load_checkpoint(last, options)
+        if state.data_sha256 != pairs.digest:
+            raise ConfigError(f"{last}: was trained on other pictures than those there are now; --fresh starts over")
         student.load_state_dict(state.student)
         average.load_state_dict(state.average)
         optimizer.load_state_dict(state.optimizer)
@@ -127,6 +129,7 @@ def train(
                         best_epoch=best_epoch,
                         stale=stale,
                         finished=finished,
+                        data_sha256=pairs.digest,
                     )
                     if better:
                         save_checkpoint(out / "best.pt", checkpoint, options)
