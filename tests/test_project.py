@@ -39,3 +39,41 @@ def test_a_shipped_student_names_the_recipe_that_made_it() -> None:
 
     for name, path in bundled_models().items():
         assert load_student(path).spec.config_sha256 == load_config(ROOT / "configs" / f"{name}.toml").sha256
+
+
+def test_the_published_figures_are_of_the_bundled_weights() -> None:
+    import hashlib
+    import json
+
+    from acutance import bundled_models, load_student
+
+    report = json.loads((ROOT / "benchmarks" / "results" / "quality.json").read_text(encoding="utf-8"))
+    sets = {s["name"]: {m["name"]: m for m in s["methods"]} for s in report["sets"] if s["factor"] == 2}
+    assert set(sets) == {"Set5", "Set14", "B100", "Kodak24", "Urban100_sub15"}
+    for name, path in bundled_models().items():
+        student = load_student(path)
+        digest = hashlib.sha256()
+        for tensor, values in sorted(student.tensors().items()):
+            digest.update(tensor.encode() + values.tobytes())
+        assert report["weights"][name]["weights_sha256"] == digest.hexdigest()
+        for test_set, methods in sets.items():
+            figures = student.spec.quality[test_set]
+            assert figures["psnr_y"] == pytest.approx(methods[name]["mean"]["psnr_y"], abs=1e-4)
+            assert f"{name}-control" in methods
+            plain = [m["mean"]["psnr_y"] for n, m in methods.items() if m["kind"] in ("input", "filter")]
+            assert len(plain) >= 3
+            assert figures["psnr_y"] > max(plain) + 1.0
+
+
+@pytest.mark.long  # a bicubic round trip and three students on five pictures: a few seconds
+def test_the_published_set5_figures_can_be_measured_again(data_folder: Path) -> None:
+    from acutance import Sharpener
+    from acutance.data.folders import ImageFolder
+    from acutance.degrade import crop_to_multiple, down_up
+    from acutance.metrics import psnr_y
+
+    pictures = [crop_to_multiple(image.load()) for image in ImageFolder(data_folder / "test" / "Set5")]
+    for tier in ("fast", "balanced", "quality"):
+        sharpener = Sharpener(tier)
+        values = [psnr_y(sharpener(down_up(p, 2).same_size), p, border=2) for p in pictures]
+        assert sum(values) / 5 == pytest.approx(sharpener.student.spec.quality["Set5"]["psnr_y"], abs=2e-3)
