@@ -42,8 +42,8 @@ def run(options: Options) -> int:
     rows = [_describe(teacher) for teacher in teachers]
     if options.check is not None:
         with JobProgress(options.progress) as progress:
-            for teacher, row in zip(teachers, rows, strict=True):
-                row |= _check(teacher, options.check, progress)
+            for path, teacher, row in zip(options.files, teachers, rows, strict=True):
+                row |= _check(teacher, path, options.check, progress)
     print(json.dumps(rows, indent=1)) if options.json else _print_table(rows)
     return 0
 
@@ -65,26 +65,21 @@ def _describe(teacher: "Teacher") -> dict[str, Any]:
     }
 
 
-def _check(teacher: "Teacher", folder: Path, progress: JobProgress) -> dict[str, Any]:
-    """Mean PSNR on luma as the field measures it: 8-bit, a border of ``scale`` cropped."""
-    import numpy as np
-
+def _check(teacher: "Teacher", weights: Path, folder: Path, progress: JobProgress) -> dict[str, Any]:
+    """Mean PSNR on luma as the field measures it: see :func:`acutance.evaluate.quality.evaluate_set`."""
     from acutance.data.folders import ImageFolder
-    from acutance.degrade import crop_to_multiple, down_up
-    from acutance.luma import luma_from_rgb
-    from acutance.metrics import psnr
+    from acutance.evaluate.quality import evaluate_set
+    from acutance.evaluate.restorers import InputRestorer, TeacherRestorer
 
-    images = ImageFolder(folder)
-    sums = np.zeros(2)
-    for done, image in enumerate(images, start=1):
-        sharp = crop_to_multiple(image.load())
-        low, bicubic = down_up(sharp, teacher.scale)
-        restored = np.clip(np.rint(teacher.restore(low)), 0, 255).astype(np.uint8)
-        truth = luma_from_rgb(sharp)
-        sums += [psnr(luma_from_rgb(p), truth, border=teacher.scale) for p in (restored, bicubic)]
-        progress.update(f"checking {teacher.name}", done, len(images), image.name, unit="pictures")
-    mean, mean_bicubic = (sums / len(images)).tolist()
-    return {"pictures": len(images), "psnr_y": mean, "psnr_y_bicubic": mean_bicubic}
+    result = evaluate_set(
+        ImageFolder(folder),
+        [InputRestorer(), TeacherRestorer(weights, name=teacher.name)],
+        name=folder.name,
+        factor=teacher.scale,
+        progress=progress.counter(f"checking {teacher.name}", unit="pictures"),
+    )
+    bicubic, restored = (m.mean.psnr_y for m in result.methods)
+    return {"pictures": len(result.images), "psnr_y": restored, "psnr_y_bicubic": bicubic}
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
