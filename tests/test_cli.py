@@ -225,7 +225,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, student_file
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "from acutance.cli.main import main\n"
-        f"sys.exit(main(['sharpen', 'a.mkv', 'out.mkv', '--encoder', 'ffv1', '-m', {str(student_file)!r}]))\n"
+        "options = ['--encoder', 'ffv1', '--progress', 'none']\n"
+        f"sys.exit(main(['sharpen', 'a.mkv', 'out.mkv', *options, '-m', {str(student_file)!r}]))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
@@ -405,3 +406,15 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     os.close(writing)
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+def test_more_frames_than_announced_are_not_shown_as_more_than_all(capsys: pytest.CaptureFixture[str]) -> None:
+    from acutance.cli.progress import JobProgress
+
+    with JobProgress("plain") as progress:
+        count = progress.counter("a.mkv", unit="frames")
+        for done in range(1, 20):
+            count(done, 3)
+    lines = capsys.readouterr().err.splitlines()
+    assert not any("4/3" in line or "19/3" in line for line in lines)
+    assert len(lines) <= 3

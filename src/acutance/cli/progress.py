@@ -86,7 +86,8 @@ class JobProgress:
             passed = time.monotonic() - self._started
             seen = done - self._first
             note = f"{seen / passed:.1f} {unit}/s" if phase == self._phase and seen > 0 and passed > 0 else ""
-            self.update(phase, done, total or None, note, unit=unit)
+            # Files announce fewer frames than they hold often enough: then how many there are is not known.
+            self.update(phase, done, total if done <= total else None, note, unit=unit)
 
         return count
 
