@@ -101,7 +101,7 @@ def measure(data: Path, rounds: int) -> dict[str, Any]:
                 run()
                 row["seconds"].append(round(time.perf_counter() - started, 4))
     return {
-        "command": "python benchmarks/cost.py --data DATA",
+        "command": f"python benchmarks/cost.py --data DATA --rounds {rounds}",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "torch": torch.__version__,

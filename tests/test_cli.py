@@ -21,7 +21,7 @@ from io_clips import make_clip
 
 
 @pytest.fixture
-def shoot(tmp_path: Path, student_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+def shoot(tmp_path: Path, student_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Runs a command line in a folder of its own: (exit code, lines on stderr, stdout)."""
     monkeypatch.chdir(tmp_path)
 
@@ -46,7 +46,7 @@ def _errors(lines: list[str]) -> list[str]:
     return [line for line in lines if line.startswith("acutance:")]
 
 
-def test_a_picture_is_sharpened_beside_its_input(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:  # type: ignore[no-untyped-def]
+def test_a_picture_is_sharpened_beside_its_input(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:
     _photo(tmp_path / "a.png", picture)
     assert shoot("sharpen", "a.png")[0] == 0
     out = np.asarray(Image.open(tmp_path / "a-sharp.png"))
@@ -55,7 +55,7 @@ def test_a_picture_is_sharpened_beside_its_input(shoot, tmp_path: Path, picture:
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), picture)
 
 
-def test_a_video_is_sharpened_beside_its_input(shoot, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_video_is_sharpened_beside_its_input(shoot, tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mp4")
     code, lines, _ = shoot("sharpen", "a.mp4", "--progress", "plain")
     assert code == 0
@@ -63,7 +63,7 @@ def test_a_video_is_sharpened_beside_its_input(shoot, tmp_path: Path) -> None:  
     assert "a-sharp.mp4: 64x48" in lines[-1]
 
 
-def test_a_folder_becomes_a_folder(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:  # type: ignore[no-untyped-def]
+def test_a_folder_becomes_a_folder(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:
     for name in ("in/a.png", "in/b.jpg", "in/below/c.webp"):
         _photo(tmp_path / name, picture)
     assert shoot("sharpen", "in")[0] == 0
@@ -72,7 +72,7 @@ def test_a_folder_becomes_a_folder(shoot, tmp_path: Path, picture: NDArray[np.ui
     assert (tmp_path / "out" / "below" / "c.webp").exists()
 
 
-def test_a_pattern_and_several_files_go_into_a_folder(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:  # type: ignore[no-untyped-def]
+def test_a_pattern_and_several_files_go_into_a_folder(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:
     for name in ("a.png", "b.png", "c.jpg"):
         _photo(tmp_path / name, picture)
     assert shoot("sharpen", "*.png", "made/")[0] == 0
@@ -81,13 +81,13 @@ def test_a_pattern_and_several_files_go_into_a_folder(shoot, tmp_path: Path, pic
     assert sorted(p.name for p in (tmp_path / "made2").iterdir()) == ["a.png", "c.jpg"]
 
 
-def test_strength_zero_of_a_picture_changes_no_bit(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:  # type: ignore[no-untyped-def]
+def test_strength_zero_of_a_picture_changes_no_bit(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:
     _photo(tmp_path / "a.png", picture)
     assert shoot("sharpen", "a.png", "b.png", "--strength", "0")[0] == 0
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b.png")), picture)
 
 
-def test_a_preview_is_a_short_split_view(shoot, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_preview_is_a_short_split_view(shoot, tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mp4", pts=list(range(90)), time_base=Fraction(1, 30))
     code, _, out = shoot("sharpen", "a.mp4", "--preview", "1s", "--progress", "json")
     assert code == 0
@@ -97,7 +97,7 @@ def test_a_preview_is_a_short_split_view(shoot, tmp_path: Path) -> None:  # type
     assert done["frames"] == 30
 
 
-def test_one_bad_file_among_many_does_not_stop_the_others(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:  # type: ignore[no-untyped-def]
+def test_one_bad_file_among_many_does_not_stop_the_others(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:
     _photo(tmp_path / "in/a.png", picture)
     (tmp_path / "in/b.png").write_bytes(b"not a picture at all")
     _photo(tmp_path / "in/c.png", picture)
@@ -172,7 +172,7 @@ def _absurd(folder: Path) -> None:
     ],
     ids=["missing", "zero bytes", "text", "script", "playlist", "audio only", "corrupt", "absurd size"],
 )
-def test_a_bad_input_is_one_line_with_its_name_and_code(shoot, tmp_path: Path, make, name: str, code: int) -> None:  # type: ignore[no-untyped-def]
+def test_a_bad_input_is_one_line_with_its_name_and_code(shoot, tmp_path: Path, make, name: str, code: int) -> None:
     make(tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     got, lines, _ = shoot("sharpen", name, f"out{Path(name).suffix}")
@@ -182,7 +182,7 @@ def test_a_bad_input_is_one_line_with_its_name_and_code(shoot, tmp_path: Path, m
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
-def test_a_truncated_video_yields_what_was_readable_and_says_so(shoot, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_truncated_video_yields_what_was_readable_and_says_so(shoot, tmp_path: Path) -> None:
     make_clip(tmp_path / "whole.mkv", pts=list(range(60)), options={"g": "5"})
     data = (tmp_path / "whole.mkv").read_bytes()
     (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 2 // 3])
@@ -192,7 +192,7 @@ def test_a_truncated_video_yields_what_was_readable_and_says_so(shoot, tmp_path:
     assert (tmp_path / "out.mkv").stat().st_size > 0
 
 
-def test_the_output_is_never_the_input_nor_an_existing_file(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:  # type: ignore[no-untyped-def]
+def test_the_output_is_never_the_input_nor_an_existing_file(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:
     _photo(tmp_path / "a.png", picture)
     make_clip(tmp_path / "a.mp4")
     (tmp_path / "link.mp4").symlink_to(tmp_path / "a.mp4")
@@ -209,7 +209,7 @@ def test_the_output_is_never_the_input_nor_an_existing_file(shoot, tmp_path: Pat
 
 
 @pytest.mark.parametrize("target", ["no/such/folder/out.mp4", "/proc/out.mp4"])
-def test_an_output_that_cannot_be_written_is_one_line(shoot, tmp_path: Path, target: str) -> None:  # type: ignore[no-untyped-def]
+def test_an_output_that_cannot_be_written_is_one_line(shoot, tmp_path: Path, target: str) -> None:
     make_clip(tmp_path / "a.mp4")
     code, lines, _ = shoot("sharpen", "a.mp4", target)
     assert code == 9, lines
@@ -250,7 +250,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, student_file
         ([], 2, "nothing to sharpen"),
     ],
 )
-def test_a_bad_option_is_one_line(  # type: ignore[no-untyped-def]
+def test_a_bad_option_is_one_line(
     shoot, tmp_path: Path, picture: NDArray[np.uint8], arguments: list[str], code: int, reason: str
 ) -> None:
     _photo(tmp_path / "a.png", picture)
@@ -261,7 +261,7 @@ def test_a_bad_option_is_one_line(  # type: ignore[no-untyped-def]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png"]
 
 
-def test_an_unknown_encoder_names_those_that_are_known(shoot, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_an_unknown_encoder_names_those_that_are_known(shoot, tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mp4")
     code, lines, _ = shoot("sharpen", "a.mp4", "b.mp4", "--encoder", "x266")
     assert code == 2
@@ -298,7 +298,7 @@ def test_a_pipe_in_and_out(tmp_path: Path, student_file: Path) -> None:
     assert second.stdout == first.stdout
 
 
-def test_models_lists_the_bundled_students(shoot) -> None:  # type: ignore[no-untyped-def]
+def test_models_lists_the_bundled_students(shoot) -> None:
     code, _, out = shoot("models", "--json")
     assert code == 0
     listed = json.loads(out)
@@ -309,7 +309,7 @@ def test_models_lists_the_bundled_students(shoot) -> None:  # type: ignore[no-un
     assert "fast-clean-x2 (default)" in shoot("models")[2]
 
 
-def test_doctor_says_what_it_found(shoot) -> None:  # type: ignore[no-untyped-def]
+def test_doctor_says_what_it_found(shoot) -> None:
     code, _, out = shoot("doctor", "--json", "--no-trial")
     assert code == 0
     found = json.loads(out)
@@ -317,7 +317,7 @@ def test_doctor_says_what_it_found(shoot) -> None:  # type: ignore[no-untyped-de
     assert any("default" in line for line in found["engines"])
 
 
-def test_unknown_verbs_and_versions(shoot) -> None:  # type: ignore[no-untyped-def]
+def test_unknown_verbs_and_versions(shoot) -> None:
     code, lines, _ = shoot("sharpne")
     assert code == 2
     assert "known: demo, sharpen" in lines[0]
@@ -339,7 +339,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         seconds(text, option="--start")
 
 
-def test_a_demonstration_leaves_video_picture_and_figures(shoot, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_demonstration_leaves_video_picture_and_figures(shoot, tmp_path: Path) -> None:
     code, _, out = shoot("demo", "--duration", "0.3", "-o", "d")
     assert code == 0
     result = json.loads((tmp_path / "d" / "result.json").read_text())
@@ -349,7 +349,7 @@ def test_a_demonstration_leaves_video_picture_and_figures(shoot, tmp_path: Path)
     assert shoot("demo", "--duration", "0.3", "-o", "d")[0] == 8
 
 
-def test_a_demonstration_takes_a_video_of_ones_own(shoot, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_demonstration_takes_a_video_of_ones_own(shoot, tmp_path: Path) -> None:
     make_clip(tmp_path / "mine.mp4", size=(192, 128), pts=list(range(20)))
     code, lines, _ = shoot("demo", "mine.mp4", "-o", "d", "--kbps", "200")
     assert code == 0, lines
@@ -374,7 +374,7 @@ def test_ctrl_c_ends_a_job_that_waits_for_a_pipe(tmp_path: Path, student_file: P
         assert job.stderr.read().splitlines()[-1].startswith(b"acutance: stopped")
 
 
-def test_an_output_that_is_another_input_is_refused(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:  # type: ignore[no-untyped-def]
+def test_an_output_that_is_another_input_is_refused(shoot, tmp_path: Path, picture: NDArray[np.uint8]) -> None:
     _photo(tmp_path / "a.png", picture)
     _photo(tmp_path / "a-sharp.png", picture // 2)
     before = (tmp_path / "a-sharp.png").read_bytes()
@@ -384,7 +384,7 @@ def test_an_output_that_is_another_input_is_refused(shoot, tmp_path: Path, pictu
     assert (tmp_path / "a-sharp.png").read_bytes() == before
 
 
-def test_scaling_to_an_absurd_size_is_refused_before_it_is_done(shoot, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_scaling_to_an_absurd_size_is_refused_before_it_is_done(shoot, tmp_path: Path) -> None:
     Image.new("L", (6000, 4000)).save(tmp_path / "a.png")
     code, lines, _ = shoot("sharpen", "a.png", "--scale", "8")
     assert code == 7

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -21,7 +22,7 @@ class _End:
         self.error = error
 
 
-class _Worker(Generic[T]):
+class _Worker(ABC, Generic[T]):
     """A thread and a bounded queue; a context manager that stops and joins it, twice if need be."""
 
     def __init__(self, name: str, ahead: int) -> None:
@@ -29,8 +30,9 @@ class _Worker(Generic[T]):
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"acutance-{name}", daemon=True)
 
+    @abstractmethod
     def _run(self) -> None:
-        raise NotImplementedError
+        """What the thread does."""
 
     def _put(self, item: T | _End) -> bool:
         """False where the other side has stopped."""
