@@ -1,0 +1,19 @@
+// Which kernels this processor runs: decided in one place.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace acutance {
+
+extern const Kernels kPortable, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kNeon;
+
+// Those this build has and this processor runs, fastest first. Never empty.
+const std::vector<const Kernels*>& runnable_kernels();
+
+// By name; nullptr: what ACUTANCE_INSTRUCTION_SET says, else the fastest. Throws Error (ACUTANCE_UNSUPPORTED).
+const Kernels& choose_kernels(const char* name);
+
+}  // namespace acutance

@@ -1,0 +1,65 @@
+// What an instruction set offers: the three passes over a row that take all the time. Everything else is shared.
+//
+// Activations are int16 and lie in planes of pairs: channels 2p and 2p + 1 of a pixel beside each other, then those of the next pixel; a
+// row of a layer is one such plane after another. A vector load gives the same pair of several neighbouring pixels; multiplying it by
+// a broadcast pair of weights and adding the two products is one instruction on x86. With an unshuffle factor of 2 a plane is a
+// row of the picture, so pixel_unshuffle and pixel_shuffle cost nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace acutance {
+
+inline constexpr int kGroup = 4;  // outputs computed together; layers are padded to a multiple with weights of zero
+
+// A layer as the kernels read it.
+struct PackedLayer {
+    int pairs;               // of inputs
+    int groups;              // of outputs
+    int shift;
+    bool activated;          // the last layer has no PReLU
+    const int16_t* weights;  // [group][pair][3 x 3 tap][kGroup][2]
+    const int32_t* bias;     // [group * kGroup]
+    const int16_t* slope;    // [group * kGroup]
+};
+
+// Pixels [begin, end) of one row of one layer. Pointers are to pixel 0 of plane 0; pixels begin - 1 and end are read,
+// and up to Kernels::overrun pixels past the end are read and written.
+struct ConvRow {
+    const int16_t* source[3];  // the rows above, here and below
+    ptrdiff_t source_plane;    // int16s from plane to plane
+    int16_t* target;
+    ptrdiff_t target_plane;
+    int begin, end;
+};
+
+// How codes become activations and residuals become codes (docs/engine.md).
+struct Samples {
+    int bits;
+    int top;         // the largest code
+    bool full_range;
+    int range_gain;  // g
+    int gain;        // m
+    int gain_shift;  // k
+};
+
+struct Kernels {
+    const char* name;
+    int overrun;
+    void (*conv)(const PackedLayer&, const ConvRow&);
+    // Codes to int16 activations, one picture row.
+    void (*load8)(const Samples&, const uint8_t* codes, int16_t* out, int count);
+    void (*load16)(const Samples&, const uint16_t* codes, int16_t* out, int count);
+    // Codes plus residual to codes, one picture row.
+    void (*emit8)(const Samples&, const uint8_t* codes, const int16_t* residual, uint8_t* out, int count);
+    void (*emit16)(const Samples&, const uint16_t* codes, const int16_t* residual, uint16_t* out, int count);
+    // Raises largest[i] to |4c - left - right - above - below| of pixel i of a row; here[-1] and here[count] are read.
+    void (*activity8)(const uint8_t* above, const uint8_t* here, const uint8_t* below, int16_t* largest, int count);
+    void (*activity16)(int top, const uint16_t* above, const uint16_t* here, const uint16_t* below, int32_t* largest,
+                       int count);
+    // Multiply-accumulates done by `rounds` rounds of nothing but the instruction the convolutions live on.
+    uint64_t (*peak)(uint64_t rounds);
+};
+
+}  // namespace acutance

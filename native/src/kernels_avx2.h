@@ -1,0 +1,53 @@
+// AVX2: 16 registers of 8 pixels. The file that includes this says how to multiply and add.
+#pragma once
+
+#include <immintrin.h>
+
+#include "dispatch.h"
+#include "kernels_impl.h"
+
+namespace acutance {
+namespace {
+
+struct Avx2 {
+    static constexpr int lanes = 8, vectors = 2;
+    using Pairs = __m256i;
+    using Weights = __m256i;
+    using Sums = __m256i;
+
+    static Pairs load(const int16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+    static Weights broadcast(const int16_t* p) { return _mm256_set1_epi32(pair(p)); }
+    static Sums splat(int32_t value) { return _mm256_set1_epi32(value); }
+    static Sums multiply_add(Sums sums, Pairs x, Weights w) {
+        sums = ACUTANCE_AVX2_MULTIPLY_ADD(sums, x, w);
+        keep(sums);
+        return sums;
+    }
+    // GCC adds the products of a tap to each other before it adds them to the sums, keeps them all until then, and runs out of
+    // registers: half the speed. It cannot look past this.
+    static void keep(Sums& sums) {
+#if defined(__GNUC__)
+        __asm__("" : "+x"(sums));
+#endif
+    }
+
+    // In each half: four even and four odd outputs, int16.
+    static __m256i shifted(Sums even, Sums odd, int shift) {
+        const __m128i count = _mm_cvtsi32_si128(shift);
+        return _mm256_packs_epi32(_mm256_sra_epi32(even, count), _mm256_sra_epi32(odd, count));
+    }
+    static void store(__m256i packed, int16_t* out) {
+        const __m256i interleave = _mm256_broadcastsi128_si256(
+            _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_shuffle_epi8(packed, interleave));
+    }
+    static void finish(Sums even, Sums odd, int shift, int16_t* out) { store(shifted(even, odd, shift), out); }
+    static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out) {
+        const __m256i s = shifted(even, odd, shift);
+        const __m256i slopes = _mm256_unpacklo_epi64(_mm256_set1_epi16(slope[0]), _mm256_set1_epi16(slope[1]));
+        store(_mm256_max_epi16(s, _mm256_mulhrs_epi16(s, slopes)), out);
+    }
+};
+
+}  // namespace
+}  // namespace acutance

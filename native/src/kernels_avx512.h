@@ -1,0 +1,52 @@
+// AVX-512 (F and BW): 32 registers of 16 pixels. The file that includes this says how to multiply and add.
+#pragma once
+
+#include <immintrin.h>
+
+#include "dispatch.h"
+#include "kernels_impl.h"
+
+namespace acutance {
+namespace {
+
+struct Avx512 {
+    static constexpr int lanes = 16, vectors = 2;
+    using Pairs = __m512i;
+    using Weights = __m512i;
+    using Sums = __m512i;
+
+    static Pairs load(const int16_t* p) { return _mm512_loadu_si512(p); }
+    static Weights broadcast(const int16_t* p) { return _mm512_set1_epi32(pair(p)); }
+    static Sums splat(int32_t value) { return _mm512_set1_epi32(value); }
+    static Sums multiply_add(Sums sums, Pairs x, Weights w) {
+        sums = ACUTANCE_AVX512_MULTIPLY_ADD(sums, x, w);
+        keep(sums);
+        return sums;
+    }
+    // As in kernels_avx2.h: GCC must not add products to each other first.
+    static void keep(Sums& sums) {
+#if defined(__GNUC__)
+        __asm__("" : "+v"(sums));
+#endif
+    }
+
+    // In each quarter: four even and four odd outputs, int16.
+    static __m512i shifted(Sums even, Sums odd, int shift) {
+        const __m128i count = _mm_cvtsi32_si128(shift);
+        return _mm512_packs_epi32(_mm512_sra_epi32(even, count), _mm512_sra_epi32(odd, count));
+    }
+    static void store(__m512i packed, int16_t* out) {
+        const __m512i interleave = _mm512_broadcast_i32x4(
+            _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+        _mm512_storeu_si512(out, _mm512_shuffle_epi8(packed, interleave));
+    }
+    static void finish(Sums even, Sums odd, int shift, int16_t* out) { store(shifted(even, odd, shift), out); }
+    static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out) {
+        const __m512i s = shifted(even, odd, shift);
+        const __m512i slopes = _mm512_unpacklo_epi64(_mm512_set1_epi16(slope[0]), _mm512_set1_epi16(slope[1]));
+        store(_mm512_max_epi16(s, _mm512_mulhrs_epi16(s, slopes)), out);
+    }
+};
+
+}  // namespace
+}  // namespace acutance

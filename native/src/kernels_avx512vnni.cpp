@@ -1,0 +1,9 @@
+// AVX-512 VNNI: multiplication and addition in one instruction.
+#define ACUTANCE_AVX512_MULTIPLY_ADD(sums, x, w) _mm512_dpwssd_epi32(sums, x, w)
+#include "kernels_avx512.h"
+
+namespace acutance {
+
+const Kernels kAvx512Vnni = make_kernels<Avx512>("avx512vnni");
+
+}  // namespace acutance

@@ -1,0 +1,53 @@
+// NEON (AArch64): 32 registers of four sums; smlal and smlal2. Loading takes the even and the odd channels apart.
+#include <arm_neon.h>
+
+#include "dispatch.h"
+#include "kernels_impl.h"
+
+namespace acutance {
+namespace {
+
+struct Neon {
+    static constexpr int lanes = 8, vectors = 2;
+    using Pairs = int16x8x2_t;
+    struct Weights {
+        int16_t even, odd;
+    };
+    struct Sums {
+        int32x4_t low, high;
+    };
+
+    static Pairs load(const int16_t* p) { return vld2q_s16(p); }
+    static Weights broadcast(const int16_t* p) {
+        return Weights{p[0], p[1]};
+    }
+    static Sums splat(int32_t value) { return Sums{vdupq_n_s32(value), vdupq_n_s32(value)}; }
+    static Sums multiply_add(Sums sums, Pairs x, Weights w) {
+        sums.low = vmlal_n_s16(sums.low, vget_low_s16(x.val[0]), w.even);
+        sums.high = vmlal_high_n_s16(sums.high, x.val[0], w.even);
+        sums.low = vmlal_n_s16(sums.low, vget_low_s16(x.val[1]), w.odd);
+        sums.high = vmlal_high_n_s16(sums.high, x.val[1], w.odd);
+        return sums;
+    }
+    static int16x8_t shifted(Sums sums, int shift) {
+        const int32x4_t count = vdupq_n_s32(-shift);
+        return vcombine_s16(vqmovn_s32(vshlq_s32(sums.low, count)), vqmovn_s32(vshlq_s32(sums.high, count)));
+    }
+    static void store(int16x8_t even, int16x8_t odd, int16_t* out) {
+        vst2q_s16(out, int16x8x2_t{{even, odd}});
+    }
+    static int16x8_t prelu(int16x8_t s, int16_t slope) { return vmaxq_s16(s, vqrdmulhq_n_s16(s, slope)); }
+    static void finish(Sums even, Sums odd, int shift, int16_t* out) {
+        store(shifted(even, shift), shifted(odd, shift), out);
+    }
+    static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out) {
+        store(prelu(shifted(even, shift), slope[0]), prelu(shifted(odd, shift), slope[1]), out);
+    }
+    static void keep(Pairs& pixels) { __asm__("" : "+w"(pixels.val[0]), "+w"(pixels.val[1])); }
+};
+
+}  // namespace
+
+const Kernels kNeon = make_kernels<Neon>("neon");
+
+}  // namespace acutance

@@ -1,0 +1,67 @@
+// Any processor: plain loops over eight pixels, which compilers turn into whatever vectors the target has.
+#include "dispatch.h"
+#include "kernels_impl.h"
+
+namespace acutance {
+namespace {
+
+struct Portable {
+    static constexpr int lanes = 8, vectors = 1;
+    struct Pairs {
+        int16_t value[2 * lanes];
+    };
+    struct Weights {
+        int16_t even, odd;
+    };
+    struct Sums {
+        int32_t value[lanes];
+    };
+
+    static Pairs load(const int16_t* p) {
+        Pairs x;
+        memcpy(x.value, p, sizeof x.value);
+        return x;
+    }
+    static Weights broadcast(const int16_t* p) {
+        Weights w;
+        memcpy(&w, p, sizeof w);
+        return w;
+    }
+    static Sums splat(int32_t value) {
+        Sums sums;
+        for (int i = 0; i < lanes; ++i) sums.value[i] = value;
+        return sums;
+    }
+    static Sums multiply_add(Sums sums, const Pairs& x, Weights w) {
+        for (int i = 0; i < lanes; ++i) sums.value[i] += x.value[2 * i] * w.even + x.value[2 * i + 1] * w.odd;
+        return sums;
+    }
+    static int saturate(int value) { return value < -32768 ? -32768 : value > 32767 ? 32767 : value; }
+    static void finish(const Sums& even, const Sums& odd, int shift, int16_t* out) {
+        int16_t packed[2 * lanes];
+        for (int i = 0; i < lanes; ++i) {
+            packed[2 * i] = static_cast<int16_t>(saturate(even.value[i] >> shift));
+            packed[2 * i + 1] = static_cast<int16_t>(saturate(odd.value[i] >> shift));
+        }
+        memcpy(out, packed, sizeof packed);
+    }
+    static void finish(const Sums& even, const Sums& odd, int shift, const int16_t* slope, int16_t* out) {
+        int16_t packed[2 * lanes];
+        for (int i = 0; i < 2 * lanes; ++i) {
+            const int s = saturate((i % 2 ? odd : even).value[i / 2] >> shift);
+            const int sloped = rounded_product(s, slope[i % 2]);
+            packed[i] = static_cast<int16_t>(s > sloped ? s : sloped);
+        }
+        memcpy(out, packed, sizeof packed);
+    }
+    static void keep(Pairs& pixels) {
+        volatile int16_t sink = pixels.value[0];
+        pixels.value[0] = sink;
+    }
+};
+
+}  // namespace
+
+const Kernels kPortable = make_kernels<Portable>("portable");
+
+}  // namespace acutance

@@ -1,0 +1,126 @@
+#include "network.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "error.h"
+
+namespace acutance {
+namespace {
+
+constexpr char kMagic[8] = {'A', 'C', 'U', 'T', 'A', 'N', 'C', 'E'};
+constexpr uint32_t kVersion = 1;
+constexpr uint32_t kMaxUnshuffle = 8, kMaxChannels = 256, kMaxDepth = 64;
+
+[[noreturn]] void refuse(const std::string& why) { throw Error(ACUTANCE_INVALID_MODEL, "not a usable model: " + why); }
+
+// Little-endian numbers from bytes that may end too early.
+class Reader {
+public:
+    Reader(const uint8_t* bytes, size_t size) : next_(bytes), left_(size) {}
+
+    const uint8_t* take(size_t count) {
+        if (count > left_) refuse("it breaks off");
+        const uint8_t* taken = next_;
+        next_ += count;
+        left_ -= count;
+        return taken;
+    }
+    uint32_t u32() {
+        const uint8_t* b = take(4);
+        return static_cast<uint32_t>(b[0]) | static_cast<uint32_t>(b[1]) << 8 | static_cast<uint32_t>(b[2]) << 16 |
+               static_cast<uint32_t>(b[3]) << 24;
+    }
+    int32_t i32() {
+        const uint32_t bits = u32();
+        int32_t value;
+        std::memcpy(&value, &bits, sizeof value);
+        return value;
+    }
+    int16_t i16() {
+        const uint8_t* b = take(2);
+        const uint16_t bits = static_cast<uint16_t>(b[0] | b[1] << 8);
+        int16_t value;
+        std::memcpy(&value, &bits, sizeof value);
+        return value;
+    }
+    size_t left() const { return left_; }
+
+private:
+    const uint8_t* next_;
+    size_t left_;
+};
+
+}  // namespace
+
+Network Network::parse(const uint8_t* bytes, size_t size) {
+    Reader in(bytes, size);
+    if (std::memcmp(in.take(sizeof kMagic), kMagic, sizeof kMagic) != 0) refuse("it does not begin like one");
+    if (const uint32_t version = in.u32(); version != kVersion) {
+        refuse("format " + std::to_string(version) + ", this library reads format " + std::to_string(kVersion));
+    }
+    const uint32_t unshuffle = in.u32(), channels = in.u32(), depth = in.u32();
+    if (unshuffle < 1 || unshuffle > kMaxUnshuffle || channels < 1 || channels > kMaxChannels || depth > kMaxDepth) {
+        refuse("unshuffle " + std::to_string(unshuffle) + ", channels " + std::to_string(channels) + ", depth " +
+               std::to_string(depth) + " is out of range");
+    }
+    Network network;
+    network.unshuffle_ = static_cast<int>(unshuffle);
+    const uint32_t edge = unshuffle * unshuffle, count = depth + 2;
+    network.storage_.resize(count);
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint32_t inputs = i == 0 ? edge : channels, outputs = i + 1 == count ? edge : channels;
+        const std::string where = "layer " + std::to_string(i) + ", output ";
+        if (static_cast<size_t>(inputs) * outputs * 18 > in.left()) refuse("it breaks off");  // before allocating
+        const uint32_t pairs = (inputs + 1) / 2, groups = (outputs + kGroup - 1) / kGroup, padded = groups * kGroup;
+        Storage& s = network.storage_[i];
+        s.weights.assign(static_cast<size_t>(groups) * pairs * 9 * kGroup * 2, 0);
+        s.bias.assign(padded, 0);
+        s.slope.assign(padded, 0);
+        PackedLayer layer{};
+        layer.pairs = static_cast<int>(pairs);
+        layer.groups = static_cast<int>(groups);
+        layer.shift = in.i32();
+        if (layer.shift < 0 || layer.shift > 30) refuse("a shift of " + std::to_string(layer.shift));
+        layer.activated = i + 1 < count;
+        std::vector<int64_t> sums(outputs, 0);
+        for (uint32_t o = 0; o < outputs; ++o) {
+            for (uint32_t c = 0; c < inputs; ++c) {
+                for (uint32_t tap = 0; tap < 9; ++tap) {
+                    const int16_t w = in.i16();
+                    if (w == INT16_MIN) refuse(where + std::to_string(o) + ": a weight of -32768");
+                    sums[o] += std::abs(static_cast<int>(w));
+                    const size_t block = (static_cast<size_t>(o / kGroup) * pairs + c / 2) * 9 + tap;
+                    s.weights[(block * kGroup + o % kGroup) * 2 + c % 2] = w;
+                }
+            }
+        }
+        for (uint32_t o = 0; o < outputs; ++o) {
+            s.bias[o] = in.i32();
+            const int64_t bound = sums[o] * 32768 + std::llabs(s.bias[o]);
+            if (bound > INT32_MAX) refuse(where + std::to_string(o) + ": its sum could reach " + std::to_string(bound) + " and overflow");
+        }
+        if (layer.activated) {
+            for (uint32_t o = 0; o < outputs; ++o) {
+                s.slope[o] = in.i16();
+                if (s.slope[o] == INT16_MIN) refuse(where + std::to_string(o) + ": a slope of -32768");
+            }
+        }
+        layer.weights = s.weights.data();
+        layer.bias = s.bias.data();
+        layer.slope = s.slope.data();
+        network.layers_.push_back(layer);
+    }
+    if (in.left() != 0) refuse(std::to_string(in.left()) + " bytes too many");
+    return network;
+}
+
+int Network::planes(int index) const {
+    const int written = index == 0 ? 0 : layer(index - 1).groups * (kGroup / 2);
+    const int read = index == depth() ? 0 : layer(index).pairs;
+    return std::max(written, read);
+}
+
+}  // namespace acutance

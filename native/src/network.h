@@ -1,0 +1,36 @@
+// The integer network: read from a model's bytes, proved not to overflow, and packed for the kernels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels.h"
+
+namespace acutance {
+
+class Network {
+public:
+    // Throws Error (ACUTANCE_INVALID_MODEL). The format is described in docs/engine.md, "The file".
+    static Network parse(const uint8_t* bytes, size_t size);
+
+    int unshuffle() const { return unshuffle_; }
+    // Convolutions, and so how far, in unshuffled pixels, an output sees its input.
+    int depth() const { return static_cast<int>(layers_.size()); }
+    const PackedLayer& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
+    // Planes of pairs in the row that a layer reads (index 0: the unshuffled picture; depth(): the residual). Enough for what the
+    // layer before writes, which is a multiple of kGroup channels.
+    int planes(int index) const;
+
+private:
+    struct Storage {
+        std::vector<int16_t> weights, slope;
+        std::vector<int32_t> bias;
+    };
+
+    int unshuffle_ = 0;
+    std::vector<Storage> storage_;
+    std::vector<PackedLayer> layers_;
+};
+
+}  // namespace acutance

@@ -1,0 +1,56 @@
+#include "picture.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace acutance {
+
+Samples make_samples(const acutance_format& format, double strength) {
+    const int bits = format.bit_depth, top = (1 << bits) - 1;
+    Samples samples{};
+    samples.bits = bits;
+    samples.top = top;
+    samples.full_range = format.full_range != 0;
+    samples.range_gain = static_cast<int>(std::nearbyint(32768.0 * 219.0 * 128.0 / (top * std::ldexp(1.0, 15 - bits))));
+    samples.gain_shift = bits <= 13 ? 15 : 28 - bits;
+    const double unit = samples.full_range ? top / 219.0 : std::ldexp(1.0, bits - 8);
+    samples.gain = static_cast<int>(std::nearbyint(strength * unit * std::ldexp(1.0, samples.gain_shift) / 128.0));
+    return samples;
+}
+
+void load_row(const Kernels& kernels, const Picture& picture, int y, int begin, int end, int16_t* activations) {
+    const int row = std::min(y, picture.height - 1), inside = std::min(end, picture.width) - begin;
+    switch (picture.kind) {
+        case Kind::kCodes8:
+            kernels.load8(picture.samples, picture.luma_row<uint8_t>(row) + begin, activations, inside);
+            break;
+        case Kind::kCodes16:
+            kernels.load16(picture.samples, picture.luma_row<uint16_t>(row) + begin, activations, inside);
+            break;
+        case Kind::kActivations:
+            std::memcpy(activations, picture.luma_row<int16_t>(row) + begin, static_cast<size_t>(inside) * sizeof(int16_t));
+            break;
+    }
+    std::fill(activations + inside, activations + (end - begin), activations[inside - 1]);
+}
+
+void emit_row(const Kernels& kernels, const Picture& picture, int y, int begin, int end, const int16_t* residual) {
+    if (y >= picture.height) return;
+    const int inside = std::min(end, picture.width) - begin;
+    switch (picture.kind) {
+        case Kind::kCodes8:
+            kernels.emit8(picture.samples, picture.luma_row<uint8_t>(y) + begin, residual,
+                          picture.out_row<uint8_t>(y) + begin, inside);
+            break;
+        case Kind::kCodes16:
+            kernels.emit16(picture.samples, picture.luma_row<uint16_t>(y) + begin, residual,
+                           picture.out_row<uint16_t>(y) + begin, inside);
+            break;
+        case Kind::kActivations:
+            std::memcpy(picture.out_row<int16_t>(y) + begin, residual, static_cast<size_t>(inside) * sizeof(int16_t));
+            break;
+    }
+}
+
+}  // namespace acutance

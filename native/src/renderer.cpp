@@ -1,0 +1,170 @@
+#include "renderer.h"
+
+#include <algorithm>
+
+namespace acutance {
+
+int Renderer::bytes_per_column(const Network& network) {
+    int planes = 0;
+    for (int ring = 0; ring <= network.depth(); ++ring) planes += network.planes(ring);
+    return planes * 3 * 2 * static_cast<int>(sizeof(int16_t));
+}
+
+void Renderer::prepare(const Picture& picture, const Rectangle& rectangle) {
+    const int r = network_.unshuffle(), depth = network_.depth();
+    rectangle_ = rectangle;
+    width_ = (picture.width + r - 1) / r;
+    height_ = (picture.height + r - 1) / r;
+    // One pixel of zeros before the picture, and room for what vectors write past the end.
+    origin_ = rectangle.left - depth - 1;
+    const int columns = rectangle.right - rectangle.left + 2 * (depth + 1) + kernels_.overrun;
+    plane_ = (2 * static_cast<ptrdiff_t>(columns) + 31) / 32 * 32;
+    rings_.resize(static_cast<size_t>(depth) + 1);
+    int most_planes = 0;
+    for (int i = 0; i <= depth; ++i) {
+        Ring& ring = rings_[static_cast<size_t>(i)];
+        ring.planes = network_.planes(i);
+        most_planes = std::max(most_planes, ring.planes);
+        ring.first_tile_row = ring.last_tile_row = -1;
+        const size_t needed = static_cast<size_t>(3 * ring.planes * plane_);
+        if (ring.memory.size() < needed) ring.memory.resize(needed, 0);
+        if (origin_ < 0) {  // zeros left of the picture
+            for (int slot = 0; slot < 3 * ring.planes; ++slot) {
+                int16_t* before = ring.memory.data() + slot * plane_ + 2 * (-1 - origin_);
+                before[0] = before[1] = 0;
+            }
+        }
+        if (i == 0 && r % 2 != 0) {  // an odd number of channels: the last one's partner does not exist
+            for (int slot = 0; slot < 3; ++slot) {
+                int16_t* last = ring.memory.data() + ((slot + 1) * ring.planes - 1) * plane_;
+                std::fill(last, last + plane_, int16_t{0});
+            }
+        }
+    }
+    const size_t zeros = static_cast<size_t>(most_planes * plane_);
+    if (zeros_.size() < zeros) zeros_.resize(zeros, 0);
+    const size_t line = static_cast<size_t>(columns) * static_cast<size_t>(r);
+    if (line_.size() < line) line_.resize(line);
+}
+
+int16_t* Renderer::row(int ring, int y) {
+    Ring& r = rings_[static_cast<size_t>(ring)];
+    return r.memory.data() + (y % 3) * r.planes * plane_ - 2 * static_cast<ptrdiff_t>(origin_);
+}
+
+const int16_t* Renderer::row_or_zeros(int ring, int y) {
+    return y < 0 || y >= height_ ? zeros_.data() - 2 * static_cast<ptrdiff_t>(origin_) : row(ring, y);
+}
+
+// The pixels of row y that a ring needs: what later layers see from the wanted pixels. False where there are none.
+bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
+    const int reach = network_.depth() - ring;
+    Ring& r = rings_[static_cast<size_t>(ring)];
+    if (y < std::max(0, rectangle_.top - reach) || y >= std::min(height_, rectangle_.bottom + reach)) return false;
+    const int left = std::max(0, rectangle_.left - reach), right = std::min(width_, rectangle_.right + reach);
+    if (mask == nullptr) {
+        r.spans.assign(1, Span{left, right});
+        return true;
+    }
+    // Tiles of other rectangles are none of this one's business, above and below as at the sides.
+    const int first = std::max(y - reach, rectangle_.top) / mask->tile;
+    const int last = std::min(y + reach, rectangle_.bottom - 1) / mask->tile;
+    if (first == r.first_tile_row && last == r.last_tile_row) return !r.spans.empty();
+    r.first_tile_row = first;
+    r.last_tile_row = last;
+    r.spans.clear();
+    const int columns_end = (rectangle_.right - 1) / mask->tile + 1;
+    for (int column = rectangle_.left / mask->tile; column < columns_end; ++column) {
+        uint8_t wanted = 0;
+        for (int tile_row = first; tile_row <= last; ++tile_row) wanted |= mask->wanted[tile_row * mask->columns + column];
+        if (wanted == 0) continue;
+        const int begin = std::max(left, column * mask->tile - reach);
+        const int end = std::min(right, (column + 1) * mask->tile + reach);
+        if (!r.spans.empty() && begin <= r.spans.back().end) {
+            r.spans.back().end = end;
+        } else {
+            r.spans.push_back(Span{begin, end});
+        }
+    }
+    return !r.spans.empty();
+}
+
+// Zeros right of the picture, where the row's last vectors wrote something.
+void Renderer::close_edges(int ring, int y) {
+    if (rings_[static_cast<size_t>(ring)].spans.back().end < width_) return;
+    int16_t* after = row(ring, y) + 2 * static_cast<ptrdiff_t>(width_);
+    for (int plane = 0; plane < rings_[static_cast<size_t>(ring)].planes; ++plane) {
+        after[plane * plane_] = after[plane * plane_ + 1] = 0;
+    }
+}
+
+void Renderer::load(const Picture& picture, int y) {
+    const int r = network_.unshuffle();
+    int16_t* target = row(0, y);
+    for (const Span span : rings_[0].spans) {
+        for (int dy = 0; dy < r; ++dy) {
+            if (r == 2) {  // a plane of pairs is a row of the picture
+                load_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end, target + dy * plane_ + 2 * span.begin);
+                continue;
+            }
+            load_row(kernels_, picture, r * y + dy, r * span.begin, r * span.end, line_.data());
+            for (int dx = 0; dx < r; ++dx) {
+                const int channel = dy * r + dx;
+                int16_t* out = target + (channel / 2) * plane_ + channel % 2;
+                const int16_t* in = line_.data() + dx;
+                for (int x = span.begin; x < span.end; ++x, in += r) out[2 * x] = *in;
+            }
+        }
+    }
+    close_edges(0, y);
+}
+
+void Renderer::convolve(int layer, int y) {
+    ConvRow task{};
+    for (int dy = 0; dy < 3; ++dy) task.source[dy] = row_or_zeros(layer, y + dy - 1);
+    task.source_plane = task.target_plane = plane_;
+    task.target = row(layer + 1, y);
+    for (const Span span : rings_[static_cast<size_t>(layer) + 1].spans) {
+        task.begin = span.begin;
+        task.end = span.end;
+        kernels_.conv(network_.layer(layer), task);
+    }
+    close_edges(layer + 1, y);
+}
+
+void Renderer::emit(const Picture& picture, int y) {
+    const int r = network_.unshuffle(), ring = network_.depth();
+    const int16_t* residual = row(ring, y);
+    for (const Span span : rings_[static_cast<size_t>(ring)].spans) {
+        for (int dy = 0; dy < r; ++dy) {
+            if (r == 2) {
+                emit_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end, residual + dy * plane_ + 2 * span.begin);
+                continue;
+            }
+            for (int dx = 0; dx < r; ++dx) {
+                const int channel = dy * r + dx;
+                const int16_t* in = residual + (channel / 2) * plane_ + channel % 2;
+                int16_t* out = line_.data() + dx;
+                for (int x = span.begin; x < span.end; ++x, out += r) *out = in[2 * x];
+            }
+            emit_row(kernels_, picture, r * y + dy, r * span.begin, r * span.end, line_.data());
+        }
+    }
+}
+
+void Renderer::render(const Picture& picture, const Rectangle& rectangle, const TileMask* mask) {
+    prepare(picture, rectangle);
+    const int depth = network_.depth();
+    for (int y = std::max(0, rectangle.top - depth); y < rectangle.bottom + depth; ++y) {
+        if (find_spans(0, y, mask)) load(picture, y);
+        for (int layer = 0; layer < depth; ++layer) {
+            const int here = y - 1 - layer;
+            if (find_spans(layer + 1, here, mask)) {
+                convolve(layer, here);
+                if (layer + 1 == depth) emit(picture, here);
+            }
+        }
+    }
+}
+
+}  // namespace acutance

@@ -1,0 +1,70 @@
+// The whole network over a rectangle of the picture, row by row.
+//
+// Each layer keeps the last three rows of its input. One picture row further down, the first layer can make one row, then the second
+// the row above it, and so on: everything stays in the second-level cache, and no layer computes a row twice. At the
+// rectangle's sides (and top and bottom) each layer computes as much more than the next as a 3x3 convolution looks around.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "network.h"
+#include "picture.h"
+
+namespace acutance {
+
+struct Span {
+    int begin, end;
+};
+
+// The tiles of a picture that are to be computed. A tile is a square of unshuffled pixels.
+struct TileMask {
+    int tile, columns, rows;
+    const uint8_t* wanted;  // [rows][columns], nonzero where wanted
+};
+
+// Unshuffled pixels [left, right) x [top, bottom).
+struct Rectangle {
+    int left, top, right, bottom;
+};
+
+// One thread's working memory.
+class Renderer {
+public:
+    Renderer(const Network& network, const Kernels& kernels) : network_(network), kernels_(kernels) {}
+
+    // Computes a rectangle's pixels and writes them to the picture's output; with a mask, only those of the wanted tiles.
+    void render(const Picture& picture, const Rectangle& rectangle, const TileMask* mask);
+
+    // Bytes of working memory for each unshuffled pixel of a rectangle's width.
+    static int bytes_per_column(const Network& network);
+
+private:
+    // The rows that a layer reads, or (the last one) the residual.
+    struct Ring {
+        int planes = 0;
+        std::vector<int16_t> memory;  // [3 rows][planes][stride]
+        std::vector<Span> spans;      // of the row being made
+        int first_tile_row = -1, last_tile_row = -1;  // what spans were made from
+    };
+
+    void prepare(const Picture& picture, const Rectangle& rectangle);
+    int16_t* row(int ring, int y);
+    const int16_t* row_or_zeros(int ring, int y);
+    bool find_spans(int ring, int y, const TileMask* mask);
+    void load(const Picture& picture, int y);
+    void convolve(int layer, int y);
+    void emit(const Picture& picture, int y);
+    void close_edges(int ring, int y);
+
+    const Network& network_;
+    const Kernels& kernels_;
+    std::vector<Ring> rings_;
+    std::vector<int16_t> zeros_, line_;
+    Rectangle rectangle_{};
+    int width_ = 0, height_ = 0;  // of the unshuffled picture
+    int origin_ = 0;              // the pixel at the start of a plane
+    ptrdiff_t plane_ = 0;         // int16s from plane to plane
+};
+
+}  // namespace acutance

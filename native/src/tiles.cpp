@@ -1,0 +1,112 @@
+#include "tiles.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+namespace acutance {
+namespace {
+
+constexpr int kLevels = 4 * 255 * 5 / 4 + 2;  // the largest level there is, and one beyond
+
+template <class Code>
+int laplacian_size(int top, const Code* above, const Code* here, const Code* below, int x, int width) {
+    const auto code = [top](Code value) { return std::min(static_cast<int>(value), top); };
+    return std::abs(4 * code(here[x]) - code(here[std::max(x - 1, 0)]) - code(here[std::min(x + 1, width - 1)]) -
+                    code(above[x]) - code(below[x]));
+}
+
+template <class Code, class Largest, class Row>
+void measure(const Picture& picture, const TileGrid& grid, int tile_row, int32_t* activity, std::vector<uint8_t>& scratch,
+             Row&& inner) {
+    const int width = picture.width, height = picture.height;
+    scratch.assign(static_cast<size_t>(width) * sizeof(Largest), 0);
+    Largest* largest = reinterpret_cast<Largest*>(scratch.data());
+    const int last = std::min((tile_row + 1) * grid.side, height);
+    for (int y = tile_row * grid.side; y < last; ++y) {
+        const Code* above = picture.luma_row<Code>(std::max(y - 1, 0));
+        const Code* here = picture.luma_row<Code>(y);
+        const Code* below = picture.luma_row<Code>(std::min(y + 1, height - 1));
+        if (width > 2) inner(above + 1, here + 1, below + 1, largest + 1, width - 2);
+        for (int x = 0; x < width; x += std::max(width - 1, 1)) {  // the two ends, whose neighbours are themselves
+            const int size = laplacian_size(picture.samples.top, above, here, below, x, width);
+            largest[x] = std::max(largest[x], static_cast<Largest>(size));
+        }
+    }
+    for (int column = 0; column < grid.columns; ++column) {
+        const int end = std::min((column + 1) * grid.side, width);
+        activity[column] = *std::max_element(largest + column * grid.side, largest + end);
+    }
+}
+
+}  // namespace
+
+TileGrid TileGrid::over(int width, int height, int unshuffle) {
+    const int side = unshuffle * ((16 + unshuffle - 1) / unshuffle);
+    return TileGrid{side, (width + side - 1) / side, (height + side - 1) / side};
+}
+
+void measure_activity(const Kernels& kernels, const Picture& picture, const TileGrid& grid, int tile_row, int32_t* activity,
+                      std::vector<uint8_t>& scratch) {
+    if (picture.kind == Kind::kCodes8) {
+        measure<uint8_t, int16_t>(picture, grid, tile_row, activity, scratch, kernels.activity8);
+    } else {
+        measure<uint16_t, int32_t>(picture, grid, tile_row, activity, scratch,
+                                   [&](const uint16_t* above, const uint16_t* here, const uint16_t* below, int32_t* largest, int count) {
+                                       kernels.activity16(picture.samples.top, above, here, below, largest, count);
+                                   });
+    }
+}
+
+void find_changes(const Picture& picture, const TileGrid& grid, int tile_row, uint8_t* before, uint8_t* changed) {
+    const size_t row_bytes = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.sample_bytes());
+    const size_t tile_bytes = static_cast<size_t>(grid.side) * static_cast<size_t>(picture.sample_bytes());
+    std::fill(changed, changed + grid.columns, uint8_t{0});
+    const int last = std::min((tile_row + 1) * grid.side, picture.height);
+    for (int y = tile_row * grid.side; y < last; ++y) {
+        const uint8_t* now = picture.luma_row<uint8_t>(y);
+        uint8_t* then = before + static_cast<size_t>(y) * row_bytes;
+        if (std::memcmp(now, then, row_bytes) == 0) continue;
+        for (int column = 0; column < grid.columns; ++column) {
+            const size_t begin = static_cast<size_t>(column) * tile_bytes, count = std::min(tile_bytes, row_bytes - begin);
+            if (changed[column] == 0 && std::memcmp(now + begin, then + begin, count) != 0) changed[column] = 1;
+        }
+        std::memcpy(then, now, row_bytes);
+    }
+}
+
+void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_t>& was_computed, int bits, int threshold,
+                  int limit, std::vector<uint8_t>& chosen) {
+    const size_t count = activity.size();
+    std::vector<int> tiles_at(kLevels, 0);
+    const auto level = [&](size_t i) {
+        return std::min((activity[i] + (was_computed[i] != 0 ? activity[i] >> 2 : 0)) >> (bits - 8), kLevels - 1);
+    };
+    for (size_t i = 0; i < count; ++i) ++tiles_at[static_cast<size_t>(level(i))];
+    int lowest = kLevels, admitted = 0;  // beyond every level: nothing is computed
+    while (lowest > std::min(threshold, kLevels) && admitted + tiles_at[static_cast<size_t>(lowest) - 1] <= limit) {
+        --lowest;
+        admitted += tiles_at[static_cast<size_t>(lowest)];
+    }
+    for (size_t i = 0; i < count; ++i) chosen[i] = level(i) >= lowest ? 1 : 0;
+}
+
+void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius, std::vector<uint8_t>& affected) {
+    const int reach = (radius + grid.side - 1) / grid.side;
+    std::vector<uint8_t> across(changed.size(), 0);
+    const auto spread = [reach](const uint8_t* in, uint8_t* out, int count, int step) {
+        for (int i = 0; i < count; ++i) {
+            if (in[i * step] == 0) continue;
+            for (int j = std::max(0, i - reach); j <= std::min(count - 1, i + reach); ++j) out[j * step] = 1;
+        }
+    };
+    std::fill(affected.begin(), affected.end(), uint8_t{0});
+    for (int row = 0; row < grid.rows; ++row) {
+        spread(changed.data() + row * grid.columns, across.data() + row * grid.columns, grid.columns, 1);
+    }
+    for (int column = 0; column < grid.columns; ++column) {
+        spread(across.data() + column, affected.data() + column, grid.rows, grid.columns);
+    }
+}
+
+}  // namespace acutance
