@@ -18,7 +18,8 @@ void Renderer::prepare(const Picture& picture, const Rectangle& rectangle) {
     // One pixel of zeros before the picture, and room for what vectors write past the end.
     origin_ = rectangle.left - depth - 1;
     const int columns = rectangle.right - rectangle.left + 2 * (depth + 1) + kernels_.overrun;
-    plane_ = (2 * static_cast<ptrdiff_t>(columns) + 31) / 32 * 32;
+    // An odd number of cache lines, or the planes of a row would share few sets of the first-level cache.
+    plane_ = ((2 * static_cast<ptrdiff_t>(columns) + 31) / 32 | 1) * 32;
     rings_.resize(static_cast<size_t>(depth) + 1);
     int most_planes = 0;
     for (int i = 0; i <= depth; ++i) {
