@@ -1,0 +1,233 @@
+// Everything the C interface offers, on random networks and pictures, compared between instruction sets, numbers of threads, and
+// whole frames against tiles. Meant to run under sanitizers and, for other processors, under an emulator:
+//
+//   cmake -B build/check -DACUTANCE_TESTS=ON -DACUTANCE_SANITIZE=ON && cmake --build build/check && build/check/acutance_stress 200
+//
+// Prints what differs and returns 1; a crash or a sanitizer's report is a failure too.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#if !defined(_WIN32)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+#include "acutance.h"
+
+namespace {
+
+std::mt19937 generator;
+int failures = 0;
+
+int number(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator); }
+
+void expect(bool held, const std::string& what) {
+    if (held) return;
+    std::printf("failed: %s (%s)\n", what.c_str(), acutance_last_error());
+    ++failures;
+}
+
+template <class T>
+void append(std::vector<uint8_t>& bytes, T value) {
+    for (size_t i = 0; i < sizeof value; ++i) bytes.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
+}
+
+// A model as docs/engine.md describes it, with weights that use most of what the overflow proof allows.
+std::vector<uint8_t> random_model(int unshuffle, int channels, int depth) {
+    std::vector<uint8_t> bytes;
+    for (const char c : std::string("ACUTANCE")) bytes.push_back(static_cast<uint8_t>(c));
+    for (const int value : {1, unshuffle, channels, depth}) append(bytes, value);
+    const int edge = unshuffle * unshuffle, layers = depth + 2;
+    for (int layer = 0; layer < layers; ++layer) {
+        const int inputs = layer == 0 ? edge : channels, outputs = layer + 1 == layers ? edge : channels;
+        append(bytes, number(8, 16));
+        const int largest = std::min(32767, 60000 / (9 * inputs));
+        for (int i = 0; i < 9 * inputs * outputs; ++i) append(bytes, static_cast<int16_t>(number(-largest, largest)));
+        for (int i = 0; i < outputs; ++i) append(bytes, number(-(1 << 24), 1 << 24));
+        for (int i = 0; layer + 1 < layers && i < outputs; ++i) append(bytes, static_cast<int16_t>(number(-32767, 32767)));
+    }
+    return bytes;
+}
+
+// A plane with rows apart, or from the last to the first, that ends where its memory ends.
+struct Plane {
+    Plane(const acutance_format& format, int gap, bool upside_down)
+        : sample(format.bit_depth > 8 ? 2 : 1), row(format.width * sample), pitch(row + gap * sample),
+          memory(static_cast<size_t>(pitch) * static_cast<size_t>(format.height - 1) + static_cast<size_t>(row)),
+          first(memory.data() + (upside_down ? pitch * (format.height - 1) : 0)), stride(upside_down ? -pitch : pitch) {}
+    Plane(const Plane&) = delete;
+    std::vector<uint8_t> pixels(int height) const {
+        std::vector<uint8_t> all;
+        for (int y = 0; y < height; ++y) all.insert(all.end(), first + y * stride, first + y * stride + row);
+        return all;
+    }
+    ptrdiff_t sample, row, pitch;
+    std::vector<uint8_t> memory;
+    uint8_t* first;
+    ptrdiff_t stride;
+};
+
+void fill(Plane& plane, const acutance_format& format) {
+    const int flat = number(0, format.width);  // left of here the picture is calm, so that tiles can pass
+    for (int y = 0; y < format.height; ++y) {
+        for (int x = 0; x < format.width; ++x) {
+            const int value = x < flat ? 100 + x / 9 : number(0, 65535);
+            uint8_t* at = plane.first + y * plane.stride + x * plane.sample;
+            at[0] = static_cast<uint8_t>(value);
+            if (plane.sample == 2) at[1] = static_cast<uint8_t>(value >> 8);
+        }
+    }
+}
+
+acutance_engine* load(const std::vector<uint8_t>& model, int threads, const char* instruction_set) {
+    acutance_engine* engine = nullptr;
+    expect(acutance_load_memory(model.data(), model.size(), threads, instruction_set, &engine) == ACUTANCE_OK, "a model loads");
+    return engine;
+}
+
+void check_one() {
+    const int unshuffles[] = {1, 2, 2, 2, 2, 3, 4, 5};
+    const int depths[] = {8, 8, 8, 9, 10, 12, 13, 14, 16};
+    const int unshuffle = unshuffles[number(0, 7)];
+    const std::vector<uint8_t> model = random_model(unshuffle, number(1, 20), number(0, 4));
+    const acutance_format format{number(1, 120), number(1, 70), depths[number(0, 8)], number(0, 1)};
+    const double strength = number(0, 20) / 10.0;
+    Plane luma(format, number(0, 5), number(0, 1) != 0);
+    fill(luma, format);
+    const std::string where = std::to_string(format.width) + "x" + std::to_string(format.height) + ", " +
+                              std::to_string(format.bit_depth) + " bits, unshuffle " + std::to_string(unshuffle);
+    std::vector<uint8_t> reference;
+    for (const char* const* name = acutance_instruction_sets(); *name != nullptr; ++name) {
+        for (const int threads : {1, 3}) {
+            acutance_engine* engine = load(model, threads, *name);
+            if (engine == nullptr) continue;
+            Plane out(format, number(0, 5), number(0, 1) != 0);
+            expect(acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, strength) == ACUTANCE_OK, "process");
+            const std::vector<uint8_t> pixels = out.pixels(format.height);
+            if (reference.empty()) reference = pixels;
+            expect(pixels == reference, std::string(*name) + " differs: " + where);
+
+            // A session that computes every tile, one that reuses, and one that leaves tiles out.
+            for (const acutance_tile_options options : {acutance_tile_options{0, 1.0, 0, 0}, acutance_tile_options{0, 0, 0, 1},
+                                                        acutance_tile_options{number(1, 300), 0.5, 0, 1}}) {
+                acutance_session* session = nullptr;
+                expect(acutance_session_open(engine, &options, &session) == ACUTANCE_OK, "session");
+                for (int frame = 0; frame < 3; ++frame) {
+                    Plane kept(format, 0, false);
+                    expect(acutance_session_process(session, &format, luma.first, luma.stride, kept.first, kept.stride, strength) ==
+                               ACUTANCE_OK,
+                           "session process");
+                    const acutance_tile_counts counts = acutance_session_counts(session);
+                    expect(counts.computed + counts.passed + counts.reused == counts.tiles, "tiles are accounted for");
+                    if (options.threshold == 0) expect(kept.pixels(format.height) == reference, "a session differs: " + where);
+                    if (options.reuse != 0 && frame > 1 && strength > 0) expect(counts.computed == 0, "a still frame is reused");
+                }
+                acutance_session_close(session);
+            }
+            acutance_free(engine);
+        }
+    }
+}
+
+// Damaged models are refused, or are other models: they never do harm.
+void check_damage() {
+    const std::vector<uint8_t> model = random_model(2, 6, 1);
+    for (int i = 0; i < 200; ++i) {
+        std::vector<uint8_t> damaged = model;
+        if (number(0, 1) != 0) damaged.resize(static_cast<size_t>(number(0, static_cast<int>(model.size()) - 1)));
+        for (int j = number(0, 8); j > 0 && !damaged.empty(); --j) {
+            damaged[static_cast<size_t>(number(0, std::min(static_cast<int>(damaged.size()) - 1, 1 << number(3, 12))))] =
+                static_cast<uint8_t>(number(0, 255));
+        }
+        acutance_engine* engine = nullptr;
+        const uint8_t nothing = 0;
+        const acutance_status status = acutance_load_memory(damaged.empty() ? &nothing : damaged.data(), damaged.size(), 1, nullptr, &engine);
+        if (damaged.size() != model.size()) expect(status == ACUTANCE_INVALID_MODEL, "a model of another size is refused");
+        if (status != ACUTANCE_OK) continue;
+        const acutance_format format{37, 21, 8, 0};
+        Plane luma(format, 0, false), out(format, 0, false);
+        fill(luma, format);
+        expect(acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, 2.0) == ACUTANCE_OK, "process");
+        acutance_free(engine);
+    }
+}
+
+void check_arguments() {
+    acutance_engine* engine = load(random_model(2, 4, 1), 2, nullptr);
+    const acutance_format good{16, 16, 8, 0};
+    uint8_t in[256] = {}, out[256];
+    const auto refused = [&](const acutance_format& format, const void* luma, ptrdiff_t stride, double strength) {
+        return acutance_process(engine, &format, luma, stride, out, 16, strength) == ACUTANCE_INVALID_ARGUMENT;
+    };
+    expect(refused({0, 16, 8, 0}, in, 16, 1), "no width");
+    expect(refused({16, 70000, 8, 0}, in, 16, 1), "too high");
+    expect(refused({16, 16, 7, 0}, in, 16, 1), "7 bits");
+    expect(refused({16, 16, 17, 0}, in, 16, 1), "17 bits");
+    expect(refused(good, nullptr, 16, 1), "no plane");
+    expect(refused(good, in, 15, 1), "rows overlap");
+    expect(refused(good, in, 16, 2.5), "strength 2.5");
+    expect(refused(good, in, 16, -0.1), "strength -0.1");
+    expect(refused(good, in, 16, std::strtod("nan", nullptr)), "strength NaN");
+    expect(refused({8, 8, 10, 0}, in + 1, 16, 1), "an odd address");
+    expect(refused({4, 8, 10, 0}, in, 17, 1), "an odd stride");
+    acutance_engine* none = nullptr;
+    expect(acutance_load_memory(in, 4, 1, "sse9", &none) != ACUTANCE_OK, "an unknown instruction set");
+    expect(acutance_load("/nonexistent/model.acu", 1, nullptr, &none) == ACUTANCE_CANNOT_READ, "a missing file");
+    const acutance_tile_options odd{-1, 0, 0, 0};
+    acutance_session* session = nullptr;
+    expect(acutance_session_open(engine, &odd, &session) == ACUTANCE_INVALID_ARGUMENT, "a negative threshold");
+    acutance_session_close(nullptr);
+    acutance_free(nullptr);
+    acutance_free(engine);
+}
+
+// One engine, many threads; then a child that was forked while the engine's threads slept.
+void check_threads() {
+    acutance_engine* engine = load(random_model(2, 8, 2), 3, nullptr);
+    const acutance_format format{97, 61, 8, 0};
+    Plane luma(format, 0, false), expected(format, 0, false);
+    fill(luma, format);
+    acutance_process(engine, &format, luma.first, luma.stride, expected.first, expected.stride, 1.0);
+    const auto same = [&] {
+        Plane out(format, 0, false);
+        for (int i = 0; i < 20; ++i) {
+            acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, 1.0);
+            if (out.memory != expected.memory) return false;
+        }
+        return true;
+    };
+    bool held[4] = {};
+    std::vector<std::thread> threads;
+    for (bool& result : held) threads.emplace_back([&result, &same] { result = same(); });
+    for (std::thread& thread : threads) thread.join();
+    for (const bool result : held) expect(result, "callers in several threads");
+#if !defined(_WIN32)
+    const pid_t child = fork();
+    if (child == 0) _exit(same() ? 0 : 1);
+    int status = 1;
+    waitpid(child, &status, 0);
+    expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a forked child");
+#endif
+    acutance_free(engine);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const int rounds = argc > 1 ? std::atoi(argv[1]) : 100;
+    generator.seed(argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
+    check_arguments();
+    check_damage();
+    check_threads();
+    for (int i = 0; i < rounds && failures < 10; ++i) check_one();
+    std::printf("%d rounds, %d failures; instruction sets:", rounds, failures);
+    for (const char* const* name = acutance_instruction_sets(); *name != nullptr; ++name) std::printf(" %s", *name);
+    std::printf("\n");
+    return failures == 0 ? 0 : 1;
+}
