@@ -1,4 +1,4 @@
-"""Every engine computes what the numpy twin computes, and refuses what it cannot take."""
+"""What every engine does, what it refuses, and that ONNX Runtime computes the float student."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from acutance.engine import ENGINES, available_engines, open_engine
+from acutance.engine import ENGINES, available_engines, float_network, open_engine
+from acutance.engine.arithmetic import from_plane, to_plane
 from acutance.engine.base import Engine
-from acutance.engine.numpy_engine import NumpyEngine
 from acutance.errors import AcutanceError, EngineError, UsageError
 from acutance.spec import ConvLayer, Student, StudentShape, StudentSpec, load_student
 
@@ -62,7 +62,7 @@ def test_strength_zero_returns_the_input_bit_for_bit(engine: Engine, dtype: type
     full_range=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_onnxruntime_equals_the_numpy_twin(
+def test_onnxruntime_equals_the_float_network(
     height: int, width: int, unshuffle: int, strength: float, depth: int, full_range: bool, seed: int
 ) -> None:
     if "onnxruntime" not in available_engines():
@@ -71,7 +71,8 @@ def test_onnxruntime_equals_the_numpy_twin(
     top = (1 << depth) - 1
     plane = np.random.default_rng(seed).integers(0, top, (height, width), endpoint=True)
     plane = plane.astype(np.uint8 if depth == 8 else np.uint16)
-    twin = NumpyEngine(student).process(plane, strength=strength, bit_depth=depth, full_range=full_range)
+    residual = float_network.residual(student, from_plane(plane, depth, full_range))
+    twin = to_plane(plane, residual, strength, depth, full_range)
     fast = open_engine(student, "onnxruntime").process(plane, strength=strength, bit_depth=depth, full_range=full_range)
     # Sums in another order: a value within float error of a half may round to either side.
     difference = np.abs(twin.astype(int) - fast.astype(int))
@@ -85,7 +86,7 @@ def test_bands_of_a_large_picture_equal_running_it_whole(
     student = load_student(student_file)
     for name, module, constant, small in (
         ("onnxruntime", "acutance.engine.onnxruntime_engine", "_LARGEST_BAND", 128 * 6),
-        ("numpy", "acutance.engine.numpy_engine", "_BAND", 3),
+        ("numpy", "acutance.engine.float_network", "_BAND", 3),
     ):
         whole = open_engine(student, name).process(luma)
         monkeypatch.setattr(f"{module}.{constant}", small)
@@ -110,7 +111,10 @@ def test_full_range_video_is_sharpened_as_its_limited_twin(engine: Engine, luma:
     full = np.rint((luma.astype(float) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
     residual = engine.residual(full.astype(np.float32) * np.float32(219 / 255) + 16).astype(float)
     expected = np.clip(full + residual * 255 / 219, 0, 255)
-    assert np.abs(engine.process(full, full_range=True) - expected).max() <= 0.51
+    # Integers have a step of 1/298 in what they multiply the residual by: 0.03 percent of at most 100 code values.
+    assert np.abs(engine.process(full, full_range=True) - expected).max() <= (
+        0.51 if engine.name == "onnxruntime" else 0.54
+    )
 
 
 def test_ten_bits_are_sharpened_as_eight(engine: Engine, luma: NDArray[np.uint8]) -> None:

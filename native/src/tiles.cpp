@@ -7,7 +7,7 @@
 namespace acutance {
 namespace {
 
-constexpr int kLevels = 4 * 255 * 5 / 4 + 2;  // the largest level there is, and one beyond
+constexpr int kLevels = 4 * 256 * 5 / 4 + 1;  // from 0 to below this, for any bit depth
 
 template <class Code>
 int laplacian_size(int top, const Code* above, const Code* here, const Code* below, int x, int width) {

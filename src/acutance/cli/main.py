@@ -18,6 +18,8 @@ VERBS = {
     "sharpen": "sharpen pictures and videos",
     "models": "list the bundled students with their cost and quality",
     "doctor": "say what this machine can do",
+    "bench": "measure how fast the students run here, and what that is enough for",
+    "convert": "turn a student into integers, and tell what that costs",
     "evaluate": "measure quality against the truth, or change against the input",
     "degrade": "make degraded pictures from sharp ones, for training and testing",
     "data": "fetch data sets from their official addresses",

@@ -1,6 +1,10 @@
-"""What an engine is: something that runs a student on a luma plane."""
+"""What an engine is: something that runs a student on a luma plane, or, in a session, on the frames of one video."""
 
+import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +12,117 @@ from numpy.typing import NDArray
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
 
-__all__ = ["Engine", "check_plane", "check_strength", "pad_to_multiple"]
+__all__ = [
+    "Engine",
+    "Session",
+    "TileCounts",
+    "TileOptions",
+    "check_plane",
+    "check_strength",
+    "pad_to_multiple",
+]
 
 MAX_STRENGTH = 2.0
+TILE_ENGINES = ("native", "numpy")
+"""The engines that choose what to compute tile by tile; the others always compute the whole plane."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileOptions:
+    """Which tiles of a frame a session computes; the others are passed through as they are. The default computes all.
+
+    threshold: tiles whose activity (:mod:`acutance.engine.tiles`), in 8-bit code values, reaches it are computed.
+    tile_budget: no more than this share of a frame's tiles, 0 to 1: the most active ones.
+    time_budget: no longer than so many seconds a frame, for engines that measure time.
+    reuse: where nothing that a tile depends on has changed since the frame before, its result is taken from there.
+    Raises UsageError for values out of range.
+    """
+
+    threshold: int = 0
+    tile_budget: float | None = None
+    time_budget: float | None = None
+    reuse: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.threshold, int) or self.threshold < 0:
+            raise UsageError(f"threshold must be an integer from 0, not {self.threshold!r}")
+        if self.tile_budget is not None and not 0.0 <= self.tile_budget <= 1.0:  # also catches NaN
+            raise UsageError(f"tile_budget must lie between 0 and 1, not {self.tile_budget!r}")
+        if self.time_budget is not None and not 0.0 < self.time_budget < math.inf:
+            raise UsageError(f"time_budget must be a positive number of seconds, not {self.time_budget!r}")
+
+    def most(self, tiles: int) -> int:
+        """How many of a frame's tiles the tile budget allows, rounded down in double precision."""
+        return tiles if self.tile_budget is None else math.floor(self.tile_budget * tiles)
+
+
+@dataclass(frozen=True, slots=True)
+class TileCounts:
+    """What became of the tiles of one frame: ``computed + passed + reused == tiles``."""
+
+    tiles: int = 0
+    computed: int = 0
+    passed: int = 0
+    reused: int = 0
+
+
+class Session(ABC):
+    """Runs a student on the frames of one video, one after the other. For one thread at a time; a context manager.
+
+    What it remembers of the last frame is forgotten whenever size, bit depth, range or strength change.
+    """
+
+    def __init__(self) -> None:
+        self._settings: tuple[object, ...] | None = None
+        self._counts = TileCounts()
+        self._closed = False
+
+    @property
+    def counts(self) -> TileCounts:
+        """Of the last frame; all zero before the first. Without tiles a frame is one tile."""
+        return self._counts
+
+    def process(
+        self,
+        luma: Plane,
+        *,
+        strength: float = 1.0,
+        bit_depth: int = 8,
+        full_range: bool = False,
+        out: Plane | None = None,
+    ) -> Plane:
+        """Sharpen the next frame's luma plane; everything as for :meth:`Engine.process`."""
+        if self._closed:
+            raise EngineError("the session is closed")
+        strength = check_strength(strength)
+        out = check_plane(luma, bit_depth, out)
+        settings = (luma.shape, bit_depth, bool(full_range), strength)
+        if settings != self._settings:
+            self.reset()
+            self._settings = settings
+        self._counts = self._sharpen(luma, strength, bit_depth, bool(full_range), out)
+        return out
+
+    @abstractmethod
+    def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
+        """What :meth:`process` does, once everything has been checked. Strength may be 0: all tiles are passed then."""
+
+    def reset(self) -> None:
+        """Forget the last frame, as after a cut or a seek."""
+        self._settings = None
+
+    def close(self) -> None:
+        """Release what is held. May be called twice; ``process`` then raises EngineError."""
+        self.reset()
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Engine(ABC):
@@ -46,6 +158,12 @@ class Engine(ABC):
             self._sharpen(luma, strength, bit_depth, full_range, out)
         return out
 
+    def session(self, options: TileOptions = TileOptions()) -> Session:
+        """A session on the frames of one video. Raises EngineError for options that this engine does not have."""
+        if options != TileOptions():
+            raise EngineError(f"the engine {self.name!r} has no tile options; these have: {', '.join(TILE_ENGINES)}")
+        return _WholeSession(self)
+
     @abstractmethod
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the student adds at strength 1, for pictures that are not planes of integers.
@@ -57,6 +175,18 @@ class Engine(ABC):
     @abstractmethod
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
         """What :meth:`process` does, once everything has been checked."""
+
+
+class _WholeSession(Session):
+    """Frame by frame what the engine does anyway."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
+        self._engine.process(luma, strength=strength, bit_depth=bit_depth, full_range=full_range, out=out)
+        return TileCounts(1, passed=1) if strength == 0.0 else TileCounts(1, computed=1)
 
 
 def check_strength(strength: float) -> float:

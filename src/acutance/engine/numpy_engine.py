@@ -1,58 +1,98 @@
-"""The plain twin: a student in as few lines of numpy as it takes. Slow, and what the others are tested against."""
+"""The plain twin of the integer network: docs/engine.md in as few lines of numpy as it takes.
+
+Slow, and what the native engine is tested against, bit by bit.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance.engine.arithmetic import from_plane, to_plane
-from acutance.engine.base import Engine, pad_to_multiple
+from acutance.engine.base import Engine, Session, TileOptions
+from acutance.engine.float_network import convolve, pixel_shuffle, pixel_unshuffle, run_layers
+from acutance.engine.integer import IntegerLayer, IntegerNetwork, convert
+from acutance.engine.tiles import TileSession
+from acutance.errors import EngineError
 from acutance.frame import Plane
-from acutance.spec import ConvLayer, Student
+from acutance.spec import Student
 
-__all__ = ["NumpyEngine"]
+__all__ = ["NumpyEngine", "activate", "add_residual", "input_from_luma", "input_from_plane", "shifted_sums"]
 
-_BAND = 64  # rows computed at a time, so that activations stay in cache
+Integers = NDArray[np.int32]
 
 
 class NumpyEngine(Engine):
-    """Runs a student in float32 numpy."""
+    """Runs a student in integers, or an integer network as it is.
+
+    network: what it runs. Raises ModelError for a student that no integer network represents.
+    """
 
     name = "numpy"
 
-    def __init__(self, student: Student) -> None:
-        self._student = student
+    def __init__(self, model: Student | IntegerNetwork) -> None:
+        self.network = model if isinstance(model, IntegerNetwork) else convert(model)
 
-    def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
-        residual = self._residual(from_plane(luma, bit_depth, full_range))
-        out[...] = to_plane(luma, residual, strength, bit_depth, full_range)
+    def session(self, options: TileOptions = TileOptions()) -> Session:  # noqa: B008 - frozen
+        if options.time_budget is not None:
+            raise EngineError("the engine 'numpy' measures no time: time_budget is for the native one")
+        return TileSession(self._sharpen, self.network.shape, options)
 
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._residual(luma.astype(np.float32) / np.float32(255)) * np.float32(255)
+        return self._residual(input_from_luma(luma)).astype(np.float32) / np.float32(128)
 
-    def _residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Band by band: each is computed with as many rows around it as the network sees."""
-        shape = self._student.spec.shape
-        r, halo = shape.unshuffle, shape.depth + 2
-        padded = pad_to_multiple(luma, r)
-        height, width = padded.shape[0] // r, padded.shape[1] // r
-        x = padded.reshape(height, r, width, r).transpose(0, 2, 1, 3).reshape(height, width, r * r).astype(np.float32)
-        out = np.empty((height, width, r * r), np.float32)
-        for top in range(0, height, _BAND):
-            first, last = max(0, top - halo), min(height, top + _BAND + halo)
-            band = x[first:last]
-            for layer in self._student.layers:
-                band = _conv_prelu(band, layer)
-            stop = min(height, top + _BAND)
-            out[top:stop] = band[top - first : stop - first]
-        out = out.reshape(height, width, r, r).transpose(0, 2, 1, 3).reshape(height * r, width * r)
-        return out[: luma.shape[0], : luma.shape[1]]
+    def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
+        residual = self._residual(input_from_plane(luma, bit_depth, full_range))
+        out[...] = add_residual(luma, residual, strength, bit_depth, full_range)
+
+    def _residual(self, q: Integers) -> Integers:
+        r = self.network.shape.unshuffle
+        x = run_layers(pixel_unshuffle(q, r), self.network.layers, _run_layer)
+        return pixel_shuffle(x, r)[: q.shape[0], : q.shape[1]]
 
 
-def _conv_prelu(x: NDArray[np.float32], layer: ConvLayer) -> NDArray[np.float32]:
-    """H x W x inputs to H x W x outputs: nine shifted matrix products on a zero-padded picture."""
-    height, width, _ = x.shape
-    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-    out = np.broadcast_to(layer.bias, (height, width, layer.bias.size)).copy()
-    for dy in range(3):
-        for dx in range(3):
-            out += padded[dy : dy + height, dx : dx + width] @ layer.weight[:, :, dy, dx].T
-    return out if layer.slope is None else np.where(out > 0, out, out * layer.slope)
+def input_from_plane(luma: Plane, bit_depth: int, full_range: bool) -> Integers:
+    """H x W samples to the network's input, 128 for each 8-bit limited-range code value."""
+    top = (1 << bit_depth) - 1
+    code = np.minimum(luma, top).astype(np.int32)
+    v = code >> 1 if bit_depth == 16 else code << (15 - bit_depth)
+    if not full_range:
+        return v
+    gain = round(32768 * 219 * 128 / (top * 2.0 ** (15 - bit_depth)))
+    return _mulr(v, np.array(gain, np.int32)) + np.int32(2048)
+
+
+def input_from_luma(luma: NDArray[np.float32]) -> Integers:
+    """H x W float luma, in 8-bit limited-range code values, to the network's input."""
+    return np.asarray(np.clip(np.rint(luma * np.float32(128)), -32768, 32767), np.int32)
+
+
+def add_residual(luma: Plane, residual: Integers, strength: float, bit_depth: int, full_range: bool) -> Plane:
+    """H x W samples plus the network's residual times ``strength``, rounded once; the samples' type."""
+    top = (1 << bit_depth) - 1
+    unit = top / 219 if full_range else 2.0 ** (bit_depth - 8)
+    k = 15 if bit_depth <= 13 else 28 - bit_depth
+    m = round(strength * unit * 2**k / 128)
+    code = np.minimum(luma, top).astype(np.int64)
+    change = (residual.astype(np.int64) * m + (1 << (k - 1))) >> k
+    out: Plane = np.clip(code + change, 0, top).astype(luma.dtype)
+    return out
+
+
+def shifted_sums(x: Integers, layer: IntegerLayer) -> Integers:
+    """``sum >> shift`` of a layer, not yet saturated. x: height x width x inputs, of int16's range."""
+    # In float64 numpy multiplies matrices with BLAS, many times as fast as in integers, and exactly: products of two
+    # int16 summed stay below 2**31, far from the 2**53 where float64 begins to round.
+    sums = convolve(x.astype(np.float64), layer.weight.astype(np.float64)) + layer.bias
+    return sums.astype(np.int32) >> np.int32(layer.shift)
+
+
+def activate(s: Integers, layer: IntegerLayer) -> Integers:
+    """Saturate what :func:`shifted_sums` returns, and PReLU."""
+    s = np.clip(s, -32768, 32767)
+    return s if layer.slope is None else np.maximum(s, _mulr(s, layer.slope.astype(np.int32)))
+
+
+def _run_layer(x: Integers, layer: IntegerLayer) -> Integers:
+    return activate(shifted_sums(x, layer), layer)
+
+
+def _mulr(a: Integers, b: Integers) -> Integers:
+    return (a * b + np.int32(1 << 14)) >> np.int32(15)

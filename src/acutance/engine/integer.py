@@ -1,0 +1,278 @@
+"""The integer network: a student's weights as integers, the proof that its sums cannot overflow, its file.
+
+docs/engine.md defines what it computes; the plain code that computes it is :mod:`acutance.engine.numpy_engine`.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acutance.engine.float_network import convolve, pixel_unshuffle
+from acutance.errors import ModelError
+from acutance.spec import ConvLayer, Student, StudentShape
+
+__all__ = ["IntegerLayer", "IntegerNetwork", "calibration_picture", "convert"]
+
+UNIT = 128 * 255
+"""The integer that stands for 1 in the float network, in its input and its output."""
+
+SUM_LIMIT = 2**31
+"""Sums are int32: what ``IntegerLayer.bounds`` must stay below."""
+LARGEST_SHIFT = 30
+
+_MAGIC, _VERSION = b"ACUTANCE", 1
+_HEADER = struct.Struct("<8s4I")
+
+_TILE = 32  # side of one pattern of the calibration picture
+_EXTREME = 512  # powers of two beyond which activations count as infinite, or as none
+_TYPICAL = 128  # an integer activation of a photograph: what the rounding of weights is multiplied by
+_TINY = 1e-200  # keeps divisions by all-zero weights finite
+
+_FloatLayer = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerLayer:
+    """A 3x3 convolution in integers, and the PReLU behind it.
+
+    weight: outputs x inputs x 3 x 3, int16, not -32768.
+    bias: outputs, int32; half of ``2**shift`` is in it, so that the shift rounds to nearest.
+    slope: outputs, int16, not -32768, in units of 2**-15; None behind the last layer.
+    shift: 0 to 30, what sums are shifted right by.
+    """
+
+    weight: NDArray[np.int16]
+    bias: NDArray[np.int32]
+    slope: NDArray[np.int16] | None
+    shift: int
+
+    @property
+    def bounds(self) -> NDArray[np.int64]:
+        """Of each output, what its sums cannot exceed in size, whatever the input and the order of summing."""
+        weights = np.abs(self.weight.astype(np.int64)).sum(axis=(1, 2, 3))
+        return np.asarray(32768 * weights + np.abs(self.bias.astype(np.int64)), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerNetwork:
+    """A student in integers. Raises ModelError unless every layer has the right shape and passes the overflow proof."""
+
+    shape: StudentShape
+    layers: tuple[IntegerLayer, ...]
+
+    def __post_init__(self) -> None:
+        channels = self.shape.layer_channels
+        if len(self.layers) != len(channels):
+            raise ModelError(f"an integer network of {self.shape} has {len(channels)} layers, not {len(self.layers)}")
+        for number, (layer, (inputs, outputs)) in enumerate(zip(self.layers, channels, strict=True)):
+            try:
+                _check_layer(layer, inputs, outputs, last=number + 1 == len(channels))
+            except ModelError as error:
+                raise ModelError(f"layer {number} {error}") from error
+
+    def to_bytes(self) -> bytes:
+        """The network as a file, little-endian, which the native engine loads.
+
+        8 bytes ``ACUTANCE``; uint32 version, unshuffle, channels, depth; then of each layer int32 shift, int16 weights
+        (outputs x inputs x 3 x 3), int32 biases, int16 slopes (not of the last). Nothing follows.
+        """
+        shape = self.shape
+        parts = [_HEADER.pack(_MAGIC, _VERSION, shape.unshuffle, shape.channels, shape.depth)]
+        for layer in self.layers:
+            parts += [struct.pack("<i", layer.shift), layer.weight.astype("<i2").tobytes()]
+            parts.append(layer.bias.astype("<i4").tobytes())
+            if layer.slope is not None:
+                parts.append(layer.slope.astype("<i2").tobytes())
+        return b"".join(parts)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, source: str = "integer network") -> "IntegerNetwork":
+        """What :meth:`to_bytes` made. Raises ModelError, naming ``source``, for anything else."""
+        try:
+            return cls._from_bytes(data)
+        except ModelError as error:
+            raise ModelError(f"{source}: {error}") from error
+
+    @classmethod
+    def _from_bytes(cls, data: bytes) -> "IntegerNetwork":
+        if len(data) < _HEADER.size:
+            raise ModelError(f"{len(data)} bytes are too few for an integer network")
+        magic, version, unshuffle, channels, depth = _HEADER.unpack_from(data)
+        if magic != _MAGIC:
+            raise ModelError("not an integer network")
+        if version != _VERSION:
+            raise ModelError(f"integer network of version {version}, this program reads version {_VERSION}")
+        shape = StudentShape(unshuffle, channels, depth)  # refuses what is absurd
+        edges = shape.layer_channels
+        sizes = [4 + 18 * i * o + 4 * o + (2 * o if k + 1 < len(edges) else 0) for k, (i, o) in enumerate(edges)]
+        if len(data) != _HEADER.size + sum(sizes):
+            raise ModelError(f"{len(data)} bytes, where {shape} takes {_HEADER.size + sum(sizes)}")
+        position = _HEADER.size
+
+        def take(kind: str, count: int) -> NDArray[np.signedinteger]:
+            nonlocal position
+            array = np.frombuffer(data, np.dtype(kind), count, position)
+            position += array.nbytes
+            return array
+
+        layers = []
+        for number, (inputs, outputs) in enumerate(edges):
+            shift = int(take("<i4", 1)[0])
+            weight = take("<i2", outputs * inputs * 9).astype(np.int16).reshape(outputs, inputs, 3, 3)
+            bias = take("<i4", outputs).astype(np.int32)
+            slope = take("<i2", outputs).astype(np.int16) if number + 1 < len(edges) else None
+            layers.append(IntegerLayer(weight, bias, slope, shift))
+        return cls(shape, tuple(layers))
+
+
+def _check_layer(layer: IntegerLayer, inputs: int, outputs: int, *, last: bool) -> None:
+    expected = {"weight": (np.int16, (outputs, inputs, 3, 3)), "bias": (np.int32, (outputs,))}
+    if last != (layer.slope is None):
+        raise ModelError("has slopes though it is the last" if last else "has no slopes")
+    if not last:
+        expected["slope"] = (np.int16, (outputs,))
+    for name, (kind, shape) in expected.items():
+        array = getattr(layer, name)
+        if array.dtype != kind or array.shape != shape:
+            found = f"{array.dtype} of shape {array.shape}"
+            raise ModelError(f"has a {name} that is {found}, expected {np.dtype(kind)} of shape {shape}")
+        if kind is np.int16 and (array == -32768).any():
+            raise ModelError(f"has a {name} of -32768; the least is -32767")
+    if not 0 <= layer.shift <= LARGEST_SHIFT:
+        raise ModelError(f"has a shift of {layer.shift}, not of 0 to {LARGEST_SHIFT}")
+    worst = int(layer.bounds.argmax())
+    if layer.bounds[worst] >= SUM_LIMIT:
+        raise ModelError(f"could overflow: sums of output {worst} reach {layer.bounds[worst]} of {SUM_LIMIT}")
+
+
+def convert(student: Student) -> IntegerNetwork:
+    """The integer network of a student, from its weights alone. Deterministic.
+
+    Raises ModelError where no integer network computes what the student does, such as for a last layer whose weights
+    are too large for the activations before it.
+    """
+    r = student.spec.shape.unshuffle
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        layers = _slopes_within_one(student.layers)
+        largest = _largest_sums(layers, calibration_picture(), r)
+    scale = np.full(r * r, float(UNIT))  # integers for each unit of the float network
+    made = []
+    for number, ((weight, bias, slope), peak) in enumerate(zip(layers, largest, strict=True)):
+        weight = weight / scale[:, None, None]
+        if slope is None:
+            weight, bias, exponent = weight * UNIT, bias * UNIT, np.zeros(len(bias), np.int64)
+            shift = _last_shift(weight, bias, number)
+        else:
+            exponent, shift = _exponents(weight, bias, peak)
+            scale = np.ldexp(1.0, exponent)
+        weight = np.ldexp(weight, (exponent + shift)[:, None, None, None])
+        made.append(
+            IntegerLayer(
+                np.rint(weight).astype(np.int16),
+                (np.rint(np.ldexp(bias, exponent + shift)).astype(np.int64) + _half(shift)).astype(np.int32),
+                None if slope is None else np.clip(np.rint(slope * 32768), -32767, 32767).astype(np.int16),
+                shift,
+            )
+        )
+    return IntegerNetwork(student.spec.shape, tuple(made))
+
+
+def calibration_picture() -> NDArray[np.float64]:
+    """The drawn picture that scales are chosen on: 160 x 160 code values of 8-bit luma, of extreme contrast.
+
+    Its largest activations are ten to twenty times those of photographs that were scaled down and up.
+    """
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[:_TILE, :_TILE]
+    masks = [(y // n + x // n) % 2 for n in (1, 2, 3, 4, 6, 8)]
+    masks += [line // n % 2 for n in (1, 2, 3, 5) for line in (y, x, x + y)]
+    masks += [line > _TILE // 2 for line in (y, x)]
+    masks += [rng.integers(0, 2, (_TILE, _TILE)) for _ in range(3)]
+    tiles = [np.where(mask, 235.0, 16.0) for mask in masks]
+    tiles += [16 + 219 * x / (_TILE - 1), rng.integers(0, 256, (_TILE, _TILE)).astype(np.float64)]
+    return np.block([tiles[row : row + 5] for row in range(0, 25, 5)])
+
+
+def _slopes_within_one(layers: Sequence[ConvLayer]) -> list[_FloatLayer]:
+    """The layers in float64, PReLUs with a slope beyond 1 in size turned inside out (docs/engine.md, Conversion)."""
+    out: list[_FloatLayer] = []
+    sign = np.ones(layers[0].weight.shape[1])
+    for layer in layers:
+        weight, bias = layer.weight.astype(np.float64) * sign[:, None, None], layer.bias.astype(np.float64)
+        slope = None
+        if layer.slope is not None:
+            slope = layer.slope.astype(np.float64)
+            beyond = np.abs(slope) > 1
+            factor = np.where(beyond, -np.abs(slope), 1.0)
+            weight, bias = weight * factor[:, None, None, None], bias * factor
+            sign = np.where(slope > 1, -1.0, 1.0)
+            slope = np.divide(1.0, slope, out=slope.copy(), where=beyond)
+        out.append((weight, bias, slope))
+    return out
+
+
+def _largest_sums(layers: Sequence[_FloatLayer], picture: NDArray[np.float64], r: int) -> list[NDArray[np.float64]]:
+    """Of each output of each layer, the largest size before its PReLU. Raises ModelError beyond double precision."""
+    x = pixel_unshuffle(picture, r) / 255
+    found = []
+    for number, (weight, bias, slope) in enumerate(layers):
+        x = convolve(x, weight) + bias
+        found.append(np.abs(x).max(axis=(0, 1)))
+        if not (found[-1] < 2.0**_EXTREME).all():
+            raise ModelError(f"layer {number}: activations reach {found[-1].max():.3g}: too large for integers")
+        x = x if slope is None else np.where(x > 0, x, x * slope)
+    return found
+
+
+def _exponents(
+    weight: NDArray[np.float64], bias: NDArray[np.float64], peak: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], int]:
+    """The power of two of each output's scale, and the shift, that together lose least.
+
+    A larger shift means finer weights, but where the proof allows an output no larger ones, its scale must fall, and
+    its activations are rounded more coarsely. That weighs more, so that the shift is nearly always the largest that
+    costs no output its scale; it is larger where one output alone would hold all others back.
+    """
+    active = peak > 2.0**-_EXTREME
+    # The largest of the picture fits. Of a channel that is never active the scale is huge, and what it is multiplied by
+    # in the next layer small.
+    wanted = np.where(active, 15 - np.frexp(peak)[1], _EXTREME).astype(np.int64)
+    taps = weight[0].size
+    best: tuple[float, NDArray[np.int64], int] | None = None
+    for shift in range(LARGEST_SHIFT + 1):
+        exponent = np.minimum(wanted, _largest_exponents(weight, bias, shift) - shift)
+        coarser = np.where(active, np.minimum(wanted - exponent, 250), 0)  # keeps the sum below finite
+        loss = float(np.ldexp(1.0, 2 * coarser).sum()) * (1 + taps * _TYPICAL**2 * 4.0**-shift)
+        if best is None or loss < best[0]:
+            best = loss, exponent, shift
+    if best is None:
+        raise ModelError("there is no shift to choose from")
+    return best[1], best[2]
+
+
+def _last_shift(weight: NDArray[np.float64], bias: NDArray[np.float64], number: int) -> int:
+    """The largest shift at which the proof holds; the scale of the last layer's outputs is given."""
+    for shift in range(LARGEST_SHIFT, -1, -1):
+        if (_largest_exponents(weight, bias, shift) >= shift).all():
+            return shift
+    size = 32768 * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
+    worst = int(size.argmax())
+    raise ModelError(
+        f"layer {number} could overflow: sums of output {worst} reach {size[worst]:.4g} of {SUM_LIMIT} in integers"
+    )
+
+
+def _largest_exponents(weight: NDArray[np.float64], bias: NDArray[np.float64], shift: int) -> NDArray[np.int64]:
+    """Of each output, the largest power of two its weights and bias may be multiplied by and still pass the proof."""
+    room = SUM_LIMIT - 1 - _half(shift) - 32768 * ((weight[0].size + 1) // 2)  # what rounding may add
+    size = 32768 * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
+    largest = np.abs(weight).max(axis=(1, 2, 3))
+    factor = np.minimum(room / np.maximum(size, _TINY), 32767 / np.maximum(largest, _TINY))
+    return np.asarray(np.frexp(factor)[1] - 1, np.int64)  # frexp's mantissa is from 0.5 to 1
+
+
+def _half(shift: int) -> int:
+    return (1 << shift) >> 1

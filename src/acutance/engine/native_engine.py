@@ -1,0 +1,112 @@
+"""The engine made for the students: C++ kernels for the processor at hand (``native/``), the same bits on every one."""
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acutance import _native
+from acutance.engine.base import Engine, Session, TileCounts, TileOptions
+from acutance.engine.integer import IntegerNetwork, convert
+from acutance.errors import EngineError, UsageError
+from acutance.frame import Plane
+from acutance.spec import Student
+
+__all__ = ["NativeEngine", "instruction_sets"]
+
+
+def instruction_sets() -> list[str]:
+    """Those this processor runs, the fastest first; the last is ``portable``."""
+    return _native.instruction_sets()
+
+
+class NativeEngine(Engine):
+    """Runs a student in integers (docs/engine.md), or an integer network as it is, without the GIL.
+
+    threads: how many work on a frame; None for one per core this process may use.
+    instruction_set: one of :func:`instruction_sets`; None for what the environment variable
+    ``ACUTANCE_INSTRUCTION_SET`` says, or else the fastest.
+    Raises EngineError for a set that cannot run here, ModelError for a student that has no integer form.
+    """
+
+    name = "native"
+
+    def __init__(
+        self, model: Student | IntegerNetwork, *, threads: int | None = None, instruction_set: str | None = None
+    ) -> None:
+        network = model if isinstance(model, IntegerNetwork) else convert(model)
+        try:
+            self._engine = _native.Engine(
+                network.to_bytes(), usable_cores() if threads is None else threads, instruction_set
+            )
+        except ValueError as error:
+            raise EngineError(str(error)) from None
+
+    @property
+    def instruction_set(self) -> str:
+        return self._engine.instruction_set
+
+    @property
+    def threads(self) -> int:
+        return self._engine.threads
+
+    def session(self, options: TileOptions = TileOptions()) -> Session:  # noqa: B008 - frozen
+        return _NativeSession(self._engine, options)
+
+    def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
+        codes = np.clip(np.rint(luma * np.float32(128)), -32768, 32767).astype(np.int16)
+        out = np.empty_like(codes, order="C")
+        self._engine.residual(np.ascontiguousarray(codes), out)
+        residual: NDArray[np.float32] = out.astype(np.float32) / np.float32(128)
+        return residual
+
+    def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
+        _call(self._engine.process, luma, out, strength, bit_depth, full_range)
+
+
+class _NativeSession(Session):
+    def __init__(self, engine: _native.Engine, options: TileOptions) -> None:
+        super().__init__()
+        self._session = _native.Session(
+            engine,
+            options.threshold,
+            # The C interface takes 0 for no limit, and there is no tile in so small a share.
+            0.0 if options.tile_budget is None else max(options.tile_budget, 1e-12),
+            options.time_budget or 0.0,
+            options.reuse,
+        )
+
+    def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
+        _call(self._session.process, luma, out, strength, bit_depth, full_range)
+        return TileCounts(*self._session.counts)
+
+    def reset(self) -> None:
+        super().reset()
+        self._session.reset()
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows cannot say
+        return os.cpu_count() or 1
+
+
+def _call(process: Any, luma: Plane, out: Plane, strength: float, bit_depth: int, full_range: bool) -> None:
+    """Rows go to the kernels as they lie, whatever their stride; only planes whose samples are apart are copied."""
+    source = luma if _packed(luma) else luma.copy()
+    target = out if _packed(out) else out.copy()
+    try:
+        process(source, target, strength, bit_depth, full_range)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if target is not out:
+        out[...] = target
+
+
+def _packed(plane: Plane) -> bool:
+    beside = plane.shape[1] == 1 or plane.strides[1] == plane.itemsize
+    apart = plane.shape[0] == 1 or abs(plane.strides[0]) >= plane.shape[1] * plane.itemsize
+    return plane.flags.aligned and beside and apart and plane.strides[0] % plane.itemsize == 0
