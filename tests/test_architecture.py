@@ -139,7 +139,8 @@ def test_a_light_start_loads_neither_torch_nor_a_video_library(code: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "verb", ["sharpen", "demo", "models", "doctor", "evaluate", "degrade", "data", "distill", "teachers", "convert", "bench"]
+    "verb",
+    ["sharpen", "demo", "models", "doctor", "bench", "convert", "evaluate", "degrade", "data", "distill", "teachers"],
 )
 def test_help_of_every_verb_loads_neither_torch_nor_a_video_library(verb: str) -> None:
     probe = (

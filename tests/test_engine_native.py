@@ -1,0 +1,290 @@
+"""The native engine: the same bits as its plain twin, whatever the instruction set, threads, strides and sizes."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from acutance.engine import open_engine
+from acutance.engine.base import TileOptions
+from acutance.engine.integer import IntegerLayer, IntegerNetwork
+from acutance.engine.numpy_engine import NumpyEngine
+from acutance.errors import EngineError, MissingExtraError, UsageError
+from acutance.spec import StudentShape
+from acutance.zoo import find_student
+
+pytest.importorskip("acutance._native", reason="this installation has no native engine")
+
+from acutance import _native
+from acutance.engine.native_engine import NativeEngine, instruction_sets
+
+
+def random_network(shape: StudentShape, seed: int) -> IntegerNetwork:
+    """Weights as large as the overflow proof allows, so that sums, shifts and saturation are all at work."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    for number, (inputs, outputs) in enumerate(shape.layer_channels):
+        weight = rng.normal(size=(outputs, inputs, 3, 3))
+        weight *= 60000 / np.abs(weight).sum(axis=(1, 2, 3), keepdims=True)
+        last = number + 1 == len(shape.layer_channels)
+        layers.append(
+            IntegerLayer(
+                np.rint(weight).clip(-32767, 32767).astype(np.int16),
+                rng.integers(-(1 << 24), 1 << 24, outputs, dtype=np.int32),
+                None if last else rng.integers(-32767, 32768, outputs, dtype=np.int16),
+                int(rng.integers(9, 17)),
+            )
+        )
+    return IntegerNetwork(shape, tuple(layers))
+
+
+shapes = st.builds(StudentShape, st.sampled_from([1, 2, 2, 2, 3, 4]), st.integers(1, 18), st.integers(0, 4))
+sizes = st.tuples(st.integers(1, 70), st.integers(1, 110))
+
+
+def random_plane(size: tuple[int, int], bit_depth: int, seed: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Half of it calm, so that tiles can pass; 10 bits and the like with codes that are too large among them."""
+    rng = np.random.default_rng(seed)
+    kind = np.uint8 if bit_depth == 8 else np.uint16
+    plane = rng.integers(0, np.iinfo(kind).max, size, dtype=kind, endpoint=True)
+    plane[:, : size[1] // 2] = plane[:1, :1] >> 1
+    return plane
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    shape=shapes,
+    size=sizes,
+    bit_depth=st.sampled_from([8, 8, 9, 10, 12, 13, 14, 16]),
+    full_range=st.booleans(),
+    strength=st.floats(0, 2),
+    threads=st.integers(1, 4),
+    instruction_set=st.sampled_from(instruction_sets()),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_every_instruction_set_and_thread_count_gives_the_twins_bits(
+    shape: StudentShape,
+    size: tuple[int, int],
+    bit_depth: int,
+    full_range: bool,
+    strength: float,
+    threads: int,
+    instruction_set: str,
+    seed: int,
+) -> None:
+    network = random_network(shape, seed)
+    plane = random_plane(size, bit_depth, seed)
+    native = NativeEngine(network, threads=threads, instruction_set=instruction_set)
+    how = {"strength": strength, "bit_depth": bit_depth, "full_range": full_range}
+    np.testing.assert_array_equal(native.process(plane, **how), NumpyEngine(network).process(plane, **how))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    shape=shapes,
+    size=sizes,
+    bit_depth=st.sampled_from([8, 8, 10, 16]),
+    threshold=st.sampled_from([0, 1, 40, 300, 1100, 1279, 1280, 5000]),
+    tile_budget=st.sampled_from([None, 0.0, 0.2, 0.7, 1.0]),
+    reuse=st.booleans(),
+    threads=st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_sessions_choose_and_compute_what_the_twins_do(
+    shape: StudentShape,
+    size: tuple[int, int],
+    bit_depth: int,
+    threshold: int,
+    tile_budget: float | None,
+    reuse: bool,
+    threads: int,
+    seed: int,
+) -> None:
+    network = random_network(shape, seed)
+    options = TileOptions(threshold=threshold, tile_budget=tile_budget, reuse=reuse)
+    rng = np.random.default_rng(seed)
+    plane = random_plane(size, bit_depth, seed)
+    with (
+        NativeEngine(network, threads=threads).session(options) as native,
+        NumpyEngine(network).session(options) as twin,
+    ):
+        for _ in range(4):
+            np.testing.assert_array_equal(
+                native.process(plane, bit_depth=bit_depth), twin.process(plane, bit_depth=bit_depth)
+            )
+            assert native.counts == twin.counts
+            plane = plane.copy()
+            y, x = rng.integers(size[0]), rng.integers(size[1])
+            plane[y : y + 5, x : x + 5] = rng.integers(0, 256)
+
+
+@settings(max_examples=100, deadline=None)
+@given(size=sizes, bit_depth=st.sampled_from([8, 10]), seed=st.integers(0, 2**32 - 1), data=st.data())
+def test_planes_of_any_stride_are_read_and_written_in_place(
+    size: tuple[int, int], bit_depth: int, seed: int, data: st.DataObject
+) -> None:
+    network = random_network(StudentShape(2, 4, 1), 0)
+    engine = NativeEngine(network, threads=2)
+    plane = random_plane(size, bit_depth, seed)
+
+    def view(label: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """A view with room around it, rows or columns in either order or apart."""
+        rows, columns = (data.draw(st.sampled_from([-2, -1, 1, 2]), label=label) for _ in range(2))
+        height, width = size[0] * abs(rows), size[1] * abs(columns)
+        space = np.full((height + 2, width + 3), 77, plane.dtype)
+        spaces.append(space)
+        return space[1 : height + 1, 2 : width + 2][::rows, ::columns]
+
+    spaces: list[NDArray[np.generic]] = []
+    source, out = view("in"), view("out")
+    source[...] = plane
+    before = spaces[1].copy()
+    assert engine.process(source, bit_depth=bit_depth, out=out) is out
+    expected = engine.process(plane, bit_depth=bit_depth)
+    np.testing.assert_array_equal(out, expected)
+    out[...] = 77  # what lies between the rows and columns is as it was
+    np.testing.assert_array_equal(spaces[1], before)
+
+
+def test_the_residual_of_a_float_picture_is_the_twins() -> None:
+    student = find_student("fast")
+    luma = np.random.default_rng(0).uniform(16, 235, (37, 51)).astype(np.float32)
+    np.testing.assert_array_equal(NativeEngine(student).residual(luma), NumpyEngine(student).residual(luma))
+
+
+def test_a_whole_hd_frame_of_each_bundled_student_is_the_twins() -> None:
+    plane = np.random.default_rng(0).integers(0, 256, (270, 1920), dtype=np.uint8)
+    for tier in ("fast", "balanced"):
+        student = find_student(tier)
+        np.testing.assert_array_equal(NativeEngine(student).process(plane), NumpyEngine(student).process(plane))
+
+
+def test_a_time_budget_limits_the_tiles() -> None:
+    plane = np.random.default_rng(0).integers(0, 256, (720, 1280), dtype=np.uint8)
+    engine = NativeEngine(find_student("quality"), threads=1)
+    with engine.session(TileOptions(time_budget=1e-3)) as session:
+        for _ in range(5):
+            session.process(plane)
+        assert session.counts.computed < session.counts.tiles / 4
+        assert session.counts.computed + session.counts.passed == session.counts.tiles
+
+
+def test_several_threads_share_one_engine() -> None:
+    engine = NativeEngine(find_student("fast"), threads=2)
+    planes = [np.random.default_rng(i).integers(0, 256, (90, 160), dtype=np.uint8) for i in range(4)]
+    expected = [engine.process(plane) for plane in planes]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        for _ in range(20):
+            if not np.array_equal(engine.process(planes[i]), expected[i]):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,), name=f"caller-{i}") for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_other_python_threads_run_while_it_works() -> None:
+    engine = NativeEngine(find_student("quality"), threads=1)
+    plane = np.zeros((1080, 1920), np.uint8)
+    worker = threading.Thread(target=lambda: [engine.process(plane) for _ in range(2)], name="sharpening")
+    ticks = 0
+    worker.start()
+    while worker.is_alive():
+        time.sleep(0.001)
+        ticks += 1
+    assert ticks > 20  # with the GIL held there would be one or two
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_forked_child_and_the_end_of_the_interpreter_are_survived() -> None:
+    code = """
+import os, sys, numpy as np
+from acutance.engine import open_engine
+from acutance.zoo import find_student
+engine = open_engine(find_student("fast"), "native", threads=3)
+plane = np.random.default_rng(0).integers(0, 256, (90, 160), dtype=np.uint8)
+before = engine.process(plane)
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(engine.process(plane), before) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert np.array_equal(engine.process(plane), before)
+print("done")  # and the interpreter ends with the engine alive
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "done", "")
+
+
+def test_the_instruction_set_can_be_forced_by_name_and_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    student = find_student("fast")
+    forced = open_engine(student, "native:portable")
+    assert isinstance(forced, NativeEngine)
+    assert forced.instruction_set == "portable"
+    monkeypatch.setenv("ACUTANCE_INSTRUCTION_SET", "portable")
+    assert NativeEngine(student).instruction_set == "portable"
+    monkeypatch.setenv("ACUTANCE_INSTRUCTION_SET", "altivec")
+    with pytest.raises(EngineError, match=r"'altivec' cannot run here; this machine runs: .*portable"):
+        NativeEngine(student)
+
+
+def test_wrong_calls_are_errors_and_not_crashes() -> None:
+    engine = _native.Engine(random_network(StudentShape(2, 4, 1), 0).to_bytes(), 1)
+    plane, out = np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8)
+    for wrong in (np.zeros((8, 9), np.uint8), np.zeros((8, 16), np.uint8)[:, ::2]):
+        with pytest.raises(ValueError, match=r"differ in size|beside each other"):
+            engine.process(plane, wrong, 1.0, 8, False)
+    with pytest.raises(TypeError):
+        engine.process(plane, np.zeros((8, 8), np.uint16), 1.0, 8, False)
+    with pytest.raises(TypeError):
+        engine.process(plane, np.zeros(64, np.uint8), 1.0, 8, False)
+    overlapping = np.lib.stride_tricks.as_strided(np.zeros(64, np.uint8), (8, 8), (4, 1))
+    with pytest.raises(ValueError, match="stride of 4 bytes"):
+        engine.process(overlapping, out, 1.0, 8, False)
+    for strength in (-1.0, 2.1, float("nan")):
+        with pytest.raises(ValueError, match="strength"):
+            engine.process(plane, out, strength, 8, False)
+
+
+def test_damaged_models_are_refused() -> None:
+    good = random_network(StudentShape(2, 4, 1), 0).to_bytes()
+    for damaged in (b"", good[:7], good[:-1], good + b"\0", b"X" + good[1:], good[:8] + b"\2" + good[9:]):
+        with pytest.raises(ValueError, match="not a usable model"):
+            _native.Engine(damaged, 1)
+
+
+def test_weights_that_could_overflow_are_refused() -> None:
+    network = random_network(StudentShape(2, 4, 0), 0)
+    data = bytearray(network.to_bytes())
+    data[28 : 28 + 4 * 9 * 2] = np.full(36, 32767, "<i2").tobytes()  # of the first output
+    with pytest.raises(ValueError, match="layer 0, output 0: its sum could reach"):
+        _native.Engine(bytes(data), 1)
+
+
+def test_an_installation_without_the_engine_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import acutance.engine as engines
+
+    monkeypatch.setitem(engines._NEEDS, "native", ("acutance._absent",))
+    engines._warn_of_slowness.cache_clear()
+    with pytest.raises(MissingExtraError, match="no C\\+\\+17 compiler could build it"):
+        open_engine(find_student("fast"), "native")
+    with pytest.warns(RuntimeWarning, match="installed without its native engine; .* runs the models"):
+        assert open_engine(find_student("fast")).name != "native"
+    engines._warn_of_slowness.cache_clear()
+
+
+def test_strengths_out_of_range_are_usage_errors() -> None:
+    engine = NativeEngine(find_student("fast"))
+    with pytest.raises(UsageError, match="strength"):
+        engine.process(np.zeros((4, 4), np.uint8), strength=3)
