@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from _results import update_between
 from acutance.models.cost import Cost, measure_cost
 from acutance.models.report2025 import Report2025
 from acutance.models.teachers import SRResNet, load_teacher
 from acutance.sharpener import FrameSharpener
 from acutance.zoo import bundled_models
-from quality import update_between
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "cost.json"

@@ -10,11 +10,7 @@ mask on, and ``teachers/*.safetensors``. The conventions are those of ``acutance
 
 import argparse
 import hashlib
-import importlib.metadata
-import json
 import os
-import platform
-import re
 import shlex
 import sys
 import time
@@ -23,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from _results import load_json, save_json, update_between, versions_of
 from acutance.data.folders import ImageFolder
 from acutance.degrade import crop_to_multiple, down_up
 from acutance.errors import AcutanceError, InputNotFoundError, UsageError
@@ -39,7 +36,6 @@ from acutance.evaluate.restorers import (
 from acutance.evaluate.sheet import CropCollector, draw_sheet
 from acutance.evaluate.table import quality_table, render, set_table, share_table, to_teacher_table
 from acutance.evaluate.unsharp import UnsharpRestorer, choose_unsharp
-from acutance.io import AtomicOutput
 from acutance.spec import load_student
 from acutance.zoo import bundled_models, find_student
 
@@ -60,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.from_json:
-            report = _load(options.out)
+            report = load_json(options.out)
         else:
             report = measure(options)
-            _save(report, options.out)
+            save_json(report, options.out)
             print(f"wrote {options.out}")
-            report = _load(options.out)  # tables are made from what was written, whoever makes them
+            report = load_json(options.out)  # tables are made from what was written, whoever makes them
         text = tables(report)
         print(text)
         if options.update_readme is not None:
@@ -132,7 +128,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "command": _command(options),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "seconds": round(time.monotonic() - started),
-        "versions": _versions(),
+        "versions": versions_of(("acutance", "numpy", "pillow", "onnxruntime", "torch")),
         "conventions": CONVENTIONS,
         "unsharp": unsharp,
         "weights": weights,
@@ -256,38 +252,6 @@ def _command(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version(), "machine": platform.machine()}
-    for package in ("acutance", "numpy", "pillow", "onnxruntime", "torch"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
-
-
-# -- the file -------------------------------------------------------------------------------------------------------
-
-
-def _save(report: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
-    # Figures per picture on one line each: a change then shows as one line, not as a thousand.
-    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: "[" + re.sub(r"\s*\n\s*", " ", m.group(1)) + "]", text)
-    with AtomicOutput(path, overwrite=True) as output:
-        output.temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def _load(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputNotFoundError(f"{path}: no results yet; run without --from-json first")
-    try:
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path}: not JSON: {error}") from error
-    return report
-
-
 # -- tables ---------------------------------------------------------------------------------------------------------
 
 
@@ -329,19 +293,6 @@ def _costs(results: Sequence[SetResult]) -> str:
 def update_readme(path: Path, text: str) -> None:
     """Put the tables of quality between their markers."""
     update_between(path, BEGIN, END, text)
-
-
-def update_between(path: Path, begin: str, end: str, text: str) -> None:
-    """Put ``text`` between two markers. Raises UsageError where they are not there, once and in order."""
-    if not path.is_file():
-        raise InputNotFoundError(f"{path}: no such file")
-    old = path.read_text(encoding="utf-8")
-    if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
-        raise UsageError(f"{path}: the tables go between one {begin} and one {end}")
-    before, rest = old.split(begin)
-    after = rest.split(end)[1]
-    with AtomicOutput(path, overwrite=True) as output:
-        output.temporary.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

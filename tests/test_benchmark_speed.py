@@ -93,3 +93,11 @@ def test_a_target_is_only_judged_where_it_was_measured_as_asked() -> None:
     trial = Section("x", Setting(None, size=(320, 180)))
     trial.target("at least", 100.0, 60.0)
     assert trial.targets[0]["met"] is None
+
+
+def test_a_runtime_that_is_not_here_is_missing_with_the_reason(
+    student_file: Path, luma: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ncnn", None)
+    with pytest.raises(MissingRuntime, match="ncnn cannot be imported"):
+        choose("ncnn", load_student(student_file), [luma], 1)

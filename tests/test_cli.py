@@ -87,6 +87,50 @@ def test_strength_zero_of_a_picture_changes_no_bit(shoot, tmp_path: Path, pictur
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b.png")), picture)
 
 
+def test_a_video_job_tells_what_share_was_computed(shoot, tmp_path: Path) -> None:
+    make_clip(tmp_path / "a.mkv", encoder="ffv1")
+    numpy = ("--engine", "numpy", "-y")
+    code, _, out = shoot("sharpen", "a.mkv", *numpy, "--threshold", "5000", "--progress", "json")
+    assert code == 0
+    assert json.loads(out.splitlines()[-1])["tiles"] == {"tiles": 120, "computed": 0, "passed": 120, "reused": 0}
+    _, lines, _ = shoot("sharpen", "a.mkv", *numpy, "--threshold", "5000", "--progress", "plain")
+    assert lines[-1].endswith("a second; 100 % passed")
+    _, lines, _ = shoot("sharpen", "a.mkv", *numpy, "--threshold", "0", "--no-reuse", "--progress", "plain")
+    assert lines[-1].endswith("a second")
+
+
+def test_a_share_that_rounds_to_nothing_is_not_told() -> None:
+    from acutance.cli.sharpen import _shares
+    from acutance.engine import TileCounts
+
+    assert _shares(TileCounts(1000, 410, 588, 2)) == "; 41 % computed, 59 % passed"
+    assert _shares(TileCounts(100, 41, 50, 9)) == "; 41 % computed, 50 % passed, 9 % reused"
+    assert _shares(TileCounts(1000, 998, 2, 0)) == ""
+    assert _shares(TileCounts()) == ""
+
+
+@pytest.mark.parametrize("name", ["numpy", "native:portable", "auto"])
+def test_an_engine_can_be_named(shoot, tmp_path: Path, name: str, picture: NDArray[np.uint8]) -> None:
+    from acutance.engine import available_engines
+
+    if name.partition(":")[0] not in ("auto", *available_engines()):
+        pytest.skip(f"{name} is not installed")
+    _photo(tmp_path / "a.png", picture)
+    assert shoot("sharpen", "a.png", "--engine", name)[0] == 0
+
+
+def test_a_threshold_for_an_engine_without_tiles_is_one_line(shoot, tmp_path: Path) -> None:
+    from acutance.engine import available_engines
+
+    if "onnxruntime" not in available_engines():
+        pytest.skip("onnxruntime is not installed")
+    make_clip(tmp_path / "a.mp4")
+    code, lines, _ = shoot("sharpen", "a.mp4", "--engine", "onnxruntime", "--threshold", "8")
+    assert code == 14
+    assert len(lines) == 1
+    assert "threshold of 8" in lines[0]
+
+
 def test_a_preview_is_a_short_split_view(shoot, tmp_path: Path) -> None:
     make_clip(tmp_path / "a.mp4", pts=list(range(90)), time_base=Fraction(1, 30))
     code, _, out = shoot("sharpen", "a.mp4", "--preview", "1s", "--progress", "json")
@@ -247,6 +291,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, student_file
         (["a.png", "--preview", "soon"], 2, "preview"),
         (["a.png", "b.xyz"], 2, "b.xyz"),
         (["a.png", "--quality", "101"], 2, "quality"),
+        (["a.png", "--engine", "quantum"], 14, "known: auto, native, onnxruntime, numpy"),
+        (["a.png", "--engine", "numpy:avx2"], 14, "avx2"),
+        (["a.png", "--threshold", "-1"], 2, "threshold"),
         ([], 2, "nothing to sharpen"),
     ],
 )
@@ -305,8 +352,11 @@ def test_models_lists_the_bundled_students(shoot) -> None:
     assert {m["tier"] for m in listed} == {"fast", "balanced", "quality"}
     for model in listed:
         assert model["licence"] == "Apache-2.0"
+        assert model["threshold"] >= 0
         assert model["quality"]["Set5"]["psnr_y"] > model["quality"]["Set5"]["psnr_y_input"]
-    assert "fast-clean-x2 (default)" in shoot("models")[2]
+    listing = shoot("models")[2]
+    assert "fast-clean-x2 (default)" in listing
+    assert "threshold" in listing
 
 
 def test_doctor_says_what_it_found(shoot) -> None:
@@ -315,6 +365,25 @@ def test_doctor_says_what_it_found(shoot) -> None:
     found = json.loads(out)
     assert found["acutance"]
     assert any("default" in line for line in found["engines"])
+
+
+def test_doctor_tells_what_the_native_engine_runs_on(shoot) -> None:
+    pytest.importorskip("acutance._native", reason="this installation has no native engine")
+    line = json.loads(shoot("doctor", "--json", "--no-trial")[2])["engines"][0]
+    assert line.startswith("native (default): ")
+    assert " thread" in line
+    assert line.endswith("portable")
+
+
+def test_doctor_says_what_to_do_where_there_is_no_native_engine(shoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    import acutance.engine as engines
+
+    monkeypatch.setitem(engines._NEEDS, "native", ("acutance._absent",))
+    *others, last = json.loads(shoot("doctor", "--json", "--no-trial")[2])["engines"]
+    assert "(default)" in others[0]
+    assert last.startswith("native: not in this installation")
+    assert "pip install --force-reinstall" in last
+    assert f"{others[0].split()[0]} runs the models instead" in last
 
 
 def test_unknown_verbs_and_versions(shoot) -> None:

@@ -284,6 +284,13 @@ def test_an_installation_without_the_engine_says_what_to_do(monkeypatch: pytest.
     engines._warn_of_slowness.cache_clear()
 
 
+def test_a_threshold_beyond_every_activity_computes_nothing() -> None:
+    plane = random_plane((40, 40), 8, 0)
+    with NativeEngine(find_student("fast")).session(TileOptions(threshold=10**15)) as session:
+        np.testing.assert_array_equal(session.process(plane), plane)
+        assert session.counts.passed == session.counts.tiles
+
+
 def test_strengths_out_of_range_are_usage_errors() -> None:
     engine = NativeEngine(find_student("fast"))
     with pytest.raises(UsageError, match="strength"):

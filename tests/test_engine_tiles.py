@@ -250,6 +250,10 @@ def test_an_output_that_is_given_is_written_to(engine: NumpyEngine) -> None:
     np.testing.assert_array_equal(out, engine.process(plane))
 
 
+def test_counts_add_up() -> None:
+    assert TileCounts(9, 4, 3, 2) + TileCounts(1, passed=1) == TileCounts(10, 4, 4, 2)
+
+
 def test_counts_are_zero_before_the_first_frame_and_nothing_runs_after_closing(engine: NumpyEngine) -> None:
     session = engine.session()
     assert session.counts == TileCounts()

@@ -11,6 +11,7 @@ import pytest
 
 from acutance import Sharpener
 from acutance._background import Consumer, Producer
+from acutance.engine import TileCounts
 from acutance.errors import OutputError, UsageError
 from acutance.frame import Frame
 from acutance.io import VideoReader, Y4MReader, Y4MWriter
@@ -130,6 +131,55 @@ def test_a_y4m_stream_goes_through(sharpener: Sharpener) -> None:
         np.testing.assert_array_equal(frame.luma, sharpener.engine.process(plane))
         assert frame.chroma is not None
         np.testing.assert_array_equal(frame.chroma[0], chroma[0])
+
+
+def _y4m(planes: list[np.ndarray]) -> bytes:
+    raw = io.BytesIO()
+    writer = Y4MWriter(raw, rate=Fraction(30))
+    for index, plane in enumerate(planes):
+        chroma = np.full((plane.shape[0] // 2, plane.shape[1] // 2), 128, np.uint8)
+        writer.write(Frame(plane, (chroma, chroma), pts=index, time_base=Fraction(1, 30)))
+    return raw.getvalue()
+
+
+def _sharpened(sharpener: Sharpener, planes: list[np.ndarray], **options: bool) -> tuple[list[np.ndarray], TileCounts]:
+    out = io.BytesIO()
+    report = sharpen_stream(sharpener, io.BytesIO(_y4m(planes)), out, **options)
+    return [np.array(f.luma) for f in Y4MReader(io.BytesIO(out.getvalue()))], report.tiles
+
+
+def test_a_still_video_is_computed_once_and_equals_its_frames(sharpener: Sharpener) -> None:
+    plane = np.random.default_rng(0).integers(16, 236, (48, 64)).astype(np.uint8)
+    frames, tiles = _sharpened(sharpener, [plane] * 10)
+    for frame in frames:
+        np.testing.assert_array_equal(frame, sharpener.engine.process(plane))
+    if sharpener.reuse:
+        assert tiles == TileCounts(120, computed=12, reused=108)
+
+
+def test_a_split_view_does_not_leak_into_the_tiles_that_are_reused(sharpener: Sharpener) -> None:
+    still = np.random.default_rng(0).integers(16, 236, (48, 64)).astype(np.uint8)
+    for frame in _sharpened(sharpener, [still] * 3, split=True)[0]:
+        np.testing.assert_array_equal(frame[:, :32], still[:, :32])
+        np.testing.assert_array_equal(frame[:, 33:], sharpener.engine.process(still)[:, 33:])
+
+
+def test_flat_tiles_pass_through_a_file_job_bit_for_bit(student_file: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    make_clip(source, encoder="ffv1", size=(128, 96))  # ramps of 2 and 3 codes a pixel, which jump back at times
+    sharpener = Sharpener(student_file, engine="numpy", threshold=40, reuse=False)
+    report = sharpener.video(source, target, encoder="ffv1")
+    assert 0 < report.tiles.passed < report.tiles.tiles == 10 * 48
+    passed = 0
+    for before, after in zip(_lumas(source), _lumas(target), strict=True):
+        whole = sharpener.engine.process(before)
+        for y in range(0, 96, 16):
+            for x in range(0, 128, 16):
+                tile = np.s_[y : y + 16, x : x + 16]
+                flat = np.array_equal(after[tile], before[tile])
+                passed += flat
+                assert flat or np.array_equal(after[tile], whole[tile])
+    assert passed >= report.tiles.passed
 
 
 def test_a_file_can_go_into_a_pipe(sharpener: Sharpener, tmp_path: Path) -> None:

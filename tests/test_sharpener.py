@@ -1,5 +1,6 @@
 """One object for pictures, frames and files."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from acutance import Frame, Sharpener
-from acutance.errors import AcutanceError, ModelError, UsageError
+from acutance import Frame, Sharpener, Student, load_student
+from acutance.engine import TILE_ENGINES, TileCounts, available_engines
+from acutance.engine.tiles import tile_activity
+from acutance.errors import AcutanceError, EngineError, ModelError, UsageError
 from acutance.luma import add_luma_residual, luma_from_rgb
 
 
@@ -58,6 +61,122 @@ def test_frames_carry_everything_but_the_luma_over(sharpener: Sharpener) -> None
     assert out.chroma is not None
     assert all(a is b for a, b in zip(out.chroma, chroma, strict=True))
     assert (out.luma != luma).any()
+
+
+# -- sequences of frames ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=TILE_ENGINES)
+def tile_engine(request: pytest.FixtureRequest) -> str:
+    if request.param not in available_engines():
+        pytest.skip(f"{request.param} is not installed")
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def student(student_file: Path) -> Student:
+    """Its own threshold is that of the video below: half of the tiles lie beneath it."""
+    made = load_student(student_file)
+    return replace(made, spec=replace(made.spec, threshold=100))
+
+
+def _video(count: int = 4) -> list[Frame]:
+    """A left half that is calm, a right half of noise, of which a corner changes from frame to frame."""
+    rng = np.random.default_rng(0)
+    still = rng.integers(16, 236, (64, 96), dtype=np.uint8)
+    still[:, :48] = 90 + still[:, :48] // 32
+    frames = []
+    for number in range(count):
+        luma = still.copy()
+        luma[:8, -8:] += np.uint8(number)
+        frames.append(Frame(luma, pts=number, time_base=Fraction(1, 30)))
+    return frames
+
+
+def test_with_threshold_zero_a_session_gives_what_single_frames_do(tile_engine: str, student: Student) -> None:
+    sharpener = Sharpener(student, engine=tile_engine, threshold=0)
+    with sharpener.session() as session:
+        for frame in _video():
+            np.testing.assert_array_equal(session.frame(frame).luma, sharpener.frame(frame).luma)
+        assert session.counts == TileCounts(24, computed=2 * 2, reused=20)  # a tile around the corner's, inside
+        assert session.totals == TileCounts(96, computed=24 + 3 * 4, reused=60)
+
+
+def test_a_students_own_threshold_is_used_on_frames_of_video_and_nowhere_else(
+    tile_engine: str, student: Student
+) -> None:
+    own, whole = Sharpener(student, engine=tile_engine), Sharpener(student, engine=tile_engine, threshold=0)
+    frame = _video()[0]
+    luma = np.asarray(frame.luma, np.uint8)
+    assert (own.threshold, own.reuse) == (100, True)
+    np.testing.assert_array_equal(own(luma), whole(luma))
+    np.testing.assert_array_equal(own.frame(frame).luma, whole.frame(frame).luma)
+    (out,) = own.frames([frame])
+    active = tile_activity(luma, 8, 16) >= 100
+    assert active.any()
+    assert not active.all()
+    computed = active.repeat(16, axis=0).repeat(16, axis=1)
+    np.testing.assert_array_equal(out.luma, np.where(computed, whole.frame(frame).luma, luma))
+
+
+def test_without_reuse_everything_is_computed_again(tile_engine: str, student: Student) -> None:
+    with Sharpener(student, engine=tile_engine, threshold=0, reuse=False).session() as session:
+        for frame in _video(3):
+            session.frame(frame)
+        assert session.totals == TileCounts(72, computed=72)
+
+
+def test_a_session_writes_where_it_is_told_and_carries_the_rest_over(tile_engine: str, student: Student) -> None:
+    frame = _video()[1]
+    out = np.zeros_like(frame.luma)
+    with Sharpener(student, engine=tile_engine).session() as session:
+        made = session.frame(frame, out=out)
+    assert made.luma is out
+    assert (made.pts, made.time_base) == (1, Fraction(1, 30))
+    with pytest.raises(EngineError, match="closed"):
+        session.frame(frame)
+
+
+def test_a_budget_holds_in_a_session(tile_engine: str, student: Student) -> None:
+    with Sharpener(student, engine=tile_engine, threshold=0, reuse=False).session(tile_budget=0.25) as session:
+        session.frame(_video()[0])
+        assert 0 < session.counts.computed <= 6
+
+
+def test_a_reset_forgets_the_last_frame_and_keeps_the_totals(tile_engine: str, student: Student) -> None:
+    frame = _video()[0]
+    with Sharpener(student, engine=tile_engine, threshold=0).session() as session:
+        session.frame(frame)
+        session.reset()
+        session.frame(frame)
+        assert session.totals == TileCounts(48, computed=48)
+
+
+def test_an_engine_without_tiles_computes_everything_unless_more_was_asked_for(student: Student) -> None:
+    if "onnxruntime" not in available_engines():
+        pytest.skip("onnxruntime is not installed")
+    sharpener = Sharpener(student, engine="onnxruntime")
+    assert (sharpener.threshold, sharpener.reuse) == (0, False)
+    frames = _video(2)
+    with sharpener.session() as session:
+        for frame in frames:
+            np.testing.assert_array_equal(session.frame(frame).luma, sharpener.frame(frame).luma)
+        assert session.totals == TileCounts(2, computed=2)
+    Sharpener(student, engine="onnxruntime", threshold=0)
+    with pytest.raises(EngineError, match=r"threshold of 8 needs .* \(native, numpy\), and onnxruntime is none"):
+        Sharpener(student, engine="onnxruntime", threshold=8)
+    for budget in ({"tile_budget": 0.5}, {"time_budget": 0.01}):
+        with pytest.raises(EngineError, match="'onnxruntime' has no tile options"):
+            sharpener.session(**budget)
+
+
+@pytest.mark.parametrize("threshold", [-1, 1.5])
+def test_thresholds_out_of_range_are_refused(student: Student, threshold: float) -> None:
+    with pytest.raises(UsageError, match="threshold must be an integer from 0"):
+        Sharpener(student, threshold=threshold)  # type: ignore[arg-type]
+
+
+# -- pictures -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,10 @@ def _tampered(student_file: Path, path: Path, **change: object) -> Path:
         ({"conv0_bias": np.full(8, 1e300)}, "not finite"),
         ({"name": 5}, "must be text"),
         ({"quality": [1]}, "must be a table"),
+        ({"threshold": -1}, "threshold must be an integer from 0, not -1"),
+        ({"threshold": 1.5}, "threshold must be an integer"),
+        ({"threshold": "8"}, "threshold must be an integer"),
+        ({"threshold": True}, "threshold must be an integer"),
         ({"format": 99}, "format 99"),
         ({"shape": {"unshuffle": 0, "channels": 8, "depth": 1}}, "unshuffle must be"),
         ({"shape": {"unshuffle": 2, "channels": 8, "depth": 2}}, "conv2.weight has shape"),
@@ -106,5 +110,13 @@ def test_weights_that_are_not_finite_are_never_saved(student_file: Path, tmp_pat
 
 
 def test_metadata_survives_as_it_was() -> None:
-    spec = StudentSpec("n", "fast", "call", (1.5, 2.0), StudentShape(2, 8, 5), quality={"Set5": {"psnr_y": 36.9}})
+    shape, quality = StudentShape(2, 8, 5), {"Set5": {"psnr_y": 36.9}}
+    spec = StudentSpec("n", "fast", "call", (1.5, 2.0), shape, quality=quality, threshold=8)
     assert StudentSpec.from_json(spec.to_json(), source="x") == spec
+
+
+def test_a_file_from_before_there_were_thresholds_computes_everything() -> None:
+    spec = StudentSpec("n", "fast", "call", (2.0,), StudentShape(2, 8, 5), threshold=8)
+    old = json.loads(spec.to_json())
+    del old["threshold"]
+    assert StudentSpec.from_json(json.dumps(old), source="x") == replace(spec, threshold=0)

@@ -47,6 +47,21 @@ struct Avx2 {
         const __m256i slopes = _mm256_unpacklo_epi64(_mm256_set1_epi16(slope[0]), _mm256_set1_epi16(slope[1]));
         store(_mm256_max_epi16(s, _mm256_mulhrs_epi16(s, slopes)), out);
     }
+
+    static int emit8(const uint8_t* codes, const int16_t* residual, int gain, uint8_t* out, int count) {
+        const __m256i gains = _mm256_set1_epi16(static_cast<int16_t>(gain));
+        const auto sharpened = [&](int i) {
+            const __m256i code = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i)));
+            const __m256i change = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(residual + i));
+            return _mm256_add_epi16(code, _mm256_mulhrs_epi16(change, gains));
+        };
+        int i = 0;
+        for (; i + 32 <= count; i += 32) {
+            const __m256i packed = _mm256_packus_epi16(sharpened(i), sharpened(i + 16));  // half by half
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), _mm256_permute4x64_epi64(packed, 0xd8));
+        }
+        return i;
+    }
 };
 
 }  // namespace

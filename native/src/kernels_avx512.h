@@ -46,6 +46,18 @@ struct Avx512 {
         const __m512i slopes = _mm512_unpacklo_epi64(_mm512_set1_epi16(slope[0]), _mm512_set1_epi16(slope[1]));
         store(_mm512_max_epi16(s, _mm512_mulhrs_epi16(s, slopes)), out);
     }
+
+    static int emit8(const uint8_t* codes, const int16_t* residual, int gain, uint8_t* out, int count) {
+        const __m512i gains = _mm512_set1_epi16(static_cast<int16_t>(gain));
+        int i = 0;
+        for (; i + 32 <= count; i += 32) {
+            const __m512i code = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + i)));
+            const __m512i change = _mm512_mulhrs_epi16(_mm512_loadu_si512(residual + i), gains);
+            const __m512i sum = _mm512_max_epi16(_mm512_add_epi16(code, change), _mm512_setzero_si512());
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), _mm512_cvtusepi16_epi8(sum));
+        }
+        return i;
+    }
 };
 
 }  // namespace

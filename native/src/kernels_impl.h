@@ -10,6 +10,8 @@
 //       static Sums multiply_add(Sums, Pairs, Weights);
 //       static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out);   shift, saturate, PReLU, store
 //       static void finish(Sums even, Sums odd, int shift, int16_t* out);                         the same without PReLU
+//       static int emit8(const uint8_t* codes, const int16_t* residual, int gain, uint8_t* out, int count);
+//                                        emit of the first so many 8-bit codes as fill vectors; returns how many those are
 //   };
 //
 // Nothing of the standard library is instantiated here: the linker might keep a copy compiled for instructions that the
@@ -135,6 +137,12 @@ void emit(const Samples& samples, const Code* codes, const int16_t* residual, Co
     }
 }
 
+template <class Isa>
+void emit8(const Samples& samples, const uint8_t* codes, const int16_t* residual, uint8_t* out, int count) {
+    const int done = Isa::emit8(codes, residual, samples.gain, out, count);
+    emit(samples, codes + done, residual + done, out + done, count - done);
+}
+
 inline void activity8(const uint8_t* above, const uint8_t* here, const uint8_t* below, int16_t* largest, int count) {
     for (int i = 0; i < count; ++i) {
         const int16_t laplacian = static_cast<int16_t>(4 * here[i] - here[i - 1] - here[i + 1] - above[i] - below[i]);
@@ -189,7 +197,7 @@ constexpr Kernels make_kernels(const char* name) {
                    conv<Isa>,
                    load<uint8_t>,
                    load<uint16_t>,
-                   emit<uint8_t>,
+                   emit8<Isa>,
                    emit<uint16_t>,
                    activity8,
                    activity16,

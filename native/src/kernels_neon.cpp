@@ -44,6 +44,7 @@ struct Neon {
         store(prelu(shifted(even, shift), slope[0]), prelu(shifted(odd, shift), slope[1]), out);
     }
     static void keep(Pairs& pixels) { __asm__("" : "+w"(pixels.val[0]), "+w"(pixels.val[1])); }
+    static int emit8(const uint8_t*, const int16_t*, int, uint8_t*, int) { return 0; }
 };
 
 }  // namespace

@@ -15,14 +15,20 @@ class Sharpener(FrameSharpener):
     >>> sharpener = Sharpener("fast")
     >>> sharp = sharpener(image)                           # H x W x 3 or H x W, uint8 or uint16
     >>> sharpener.video("call.mp4", "sharp.mp4")           # every frame; sound and subtitles kept
-    >>> for frame in sharpener.frames(reader): ...         # acutance.io.VideoReader, or any frames
+    >>> for frame in sharpener.frames(reader): ...         # acutance.io.VideoReader, or any frames of one video
+    >>> with sharpener.session(time_budget=0.01) as live:  # frames as they come, with a deadline
+    ...     live.frame(frame)
 
     The arguments are those of :class:`acutance.sharpener.FrameSharpener`: ``model``, ``engine``, ``strength``,
-    ``threads``.
+    ``threads``, ``threshold``, ``reuse``. Of video, tiles with nothing to gain pass through and tiles that did not
+    change are not computed again; ``threshold=0`` and ``reuse=False`` compute everything, as is always done of pictures.
     """
 
     def video(self, source: str | Path, target: str | Path, **options: Any) -> JobReport:
-        """Sharpen a video file; options are those of :func:`acutance.pipeline.sharpen_video`, such as ``progress``."""
+        """Sharpen a video file; options are those of :func:`acutance.pipeline.sharpen_video`, such as ``progress``.
+
+        ``tiles`` of the report says how many tiles were computed, passed through and reused.
+        """
         return sharpen_video(self, source, target, **options)
 
     def image(self, source: str | Path, target: str | Path, **options: Any) -> JobReport:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from acutance._background import Consumer, Producer
+from acutance.engine import TileCounts
 from acutance.errors import CorruptInputError, UsageError
 from acutance.frame import Frame, Plane, luma_limits
 from acutance.io import VideoReader, VideoWriter, Y4MReader, Y4MWriter, read_image, write_image
@@ -29,7 +30,8 @@ class JobReport:
     """What a job did.
 
     frames: written. seconds: it took. damaged: what the input had lost, or None. notes: what the output cannot hold
-    or what was converted, one line each.
+    or what was converted, one line each. tiles: what became of those of all frames of a video; all zero for a picture,
+    which is always computed whole.
     """
 
     source: str
@@ -40,6 +42,7 @@ class JobReport:
     seconds: float
     damaged: str | None = None
     notes: list[str] = field(default_factory=list)
+    tiles: TileCounts = TileCounts()
 
     @property
     def fps(self) -> float:
@@ -89,6 +92,7 @@ def sharpen_video(
 ) -> JobReport:
     """Sharpen a video file: decode, sharpen and encode run side by side, frame by frame, none dropped.
 
+    What of a frame is computed is up to the sharpener's ``threshold`` and ``reuse``; ``tiles`` of the report says it.
     target: a path, or a binary stream, which gets Y4M. scale: resize by this first (bicubic). start, duration: seconds.
     encoder, crf, bitrate (bits per second), preset: see :class:`acutance.io.VideoWriter`.
     A video that breaks off yields what could be read; ``damaged`` of the report then says so.
@@ -109,12 +113,12 @@ def sharpen_video(
                     target, reader, encoder=encoder, crf=crf, bitrate=bitrate, preset=preset, overwrite=overwrite
                 )
             )
-            frames = _run(sharpener, reader, writer.new_frame, writer.write, split, total, progress)
+            frames, tiles = _run(sharpener, reader, writer.new_frame, writer.write, split, total, progress)
             writer.close()
             notes = [*reader.notes, *writer.notes]
         else:
             stream = Y4MWriter(target, rate=reader.info.average_rate)
-            frames = _run(sharpener, reader, None, stream.write, split, total, progress)
+            frames, tiles = _run(sharpener, reader, None, stream.write, split, total, progress)
             notes = [*reader.notes]
             if reader.info.rotation:
                 notes.append(f"a Y4M stream cannot say that the picture is turned by {reader.info.rotation} degrees")
@@ -127,6 +131,7 @@ def sharpen_video(
             time.monotonic() - started,
             reader.damaged,
             notes,
+            tiles,
         )
 
 
@@ -138,7 +143,7 @@ def sharpen_stream(
     split: bool = False,
     progress: Progress = lambda *_: None,
 ) -> JobReport:
-    """Sharpen a Y4M stream into a Y4M stream."""
+    """Sharpen a Y4M stream into a Y4M stream; what of a frame is computed as in :func:`sharpen_video`."""
     started = time.monotonic()
     reader = Y4MReader(source)
     writer = Y4MWriter(target)
@@ -148,13 +153,13 @@ def sharpen_stream(
         sizes[:] = [(frame.width, frame.height)]
         writer.write(frame)
 
-    frames = _run(sharpener, reader, None, write, split, 0, progress)
+    frames, tiles = _run(sharpener, reader, None, write, split, 0, progress)
     if not frames:
         raise CorruptInputError(
             f"-: {reader.damaged or 'the stream ends after its header'}; not one frame could be read"
         )
     width, height = sizes[0] if sizes else (0, 0)
-    return JobReport("-", "-", frames, width, height, time.monotonic() - started, reader.damaged)
+    return JobReport("-", "-", frames, width, height, time.monotonic() - started, reader.damaged, tiles=tiles)
 
 
 def _run(
@@ -165,19 +170,20 @@ def _run(
     split: bool,
     total: int,
     progress: Progress,
-) -> int:
-    """Decoding thread, sharpening here, encoding thread. Returns the number of frames written."""
+) -> tuple[int, TileCounts]:
+    """Decoding thread, sharpening here, encoding thread. Returns how many frames were written, and all their tiles."""
     done = 0
     with (
+        sharpener.session() as session,
         Producer(frames, name="decode", ahead=_QUEUE) as decoded,
         Consumer(write, name="encode", behind=_QUEUE) as encoding,
     ):
         for frame in decoded:
             if new_frame is None:
-                sharp = sharpener.frame(frame)
+                sharp = session.frame(frame)
             else:
                 canvas = new_frame(frame)
-                sharpener.frame(frame, out=canvas.luma)
+                session.frame(frame, out=canvas.luma)
                 sharp = canvas
             if split:
                 _join_halves(frame.luma, sharp.luma, luma_limits(frame.bit_depth, full_range=frame.full_range)[1])
@@ -185,7 +191,7 @@ def _run(
             done += 1
             progress(done, total)
         encoding.finish()
-    return done
+    return done, session.totals
 
 
 def _frames_expected(reader: VideoReader, start: float, duration: float | None) -> int:

@@ -1,30 +1,42 @@
-"""Sharpen one picture or one frame with one student."""
+"""Sharpen one picture, one frame, or the frames of a video, with one student."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance.engine import Engine, open_engine
+from acutance.engine import TILE_ENGINES, Engine, Session, TileCounts, TileOptions, open_engine
 from acutance.engine.base import check_strength
-from acutance.errors import UsageError
+from acutance.errors import EngineError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.luma import add_luma_residual, luma_from_rgb
 from acutance.spec import Student
 from acutance.zoo import DEFAULT_MODEL, find_student
 
-__all__ = ["FrameSharpener"]
+__all__ = ["FrameSession", "FrameSharpener"]
 
 
 class FrameSharpener:
     """A student and the engine that runs it.
 
     model: a tier (``fast``), a bundled model's name, the path of a student's file, or a loaded Student.
-    engine: ``auto`` (the fastest available), ``onnxruntime`` or ``numpy``.
+    engine: ``auto`` (the fastest available), ``native``, ``onnxruntime``, ``numpy``, or ``native:<instruction set>``.
     strength: 0 (the input, bit for bit) to 2; 1 is what the student was trained for.
     threads: for the engine; None for one per core.
-    Raises ModelError, EngineError, UsageError.
+
+    Two things matter to sequences of frames alone (:meth:`session`, :meth:`frames`, file jobs); pictures and single
+    frames are always computed whole:
+
+    threshold: tiles less active than this, in 8-bit code values, pass through as they are
+    (:class:`acutance.engine.TileOptions`). None for the student's own, 0 to compute everything.
+    reuse: tiles whose input did not change since the frame before keep their result, which is exact.
+
+    An engine without tiles (:data:`acutance.engine.TILE_ENGINES` have them) computes everything; the attributes
+    ``threshold`` and ``reuse`` say what is in force.
+    Raises ModelError, UsageError, EngineError: also for a threshold above 0 with an engine that has no tiles.
     """
 
     def __init__(
@@ -34,12 +46,24 @@ class FrameSharpener:
         engine: str = "auto",
         strength: float = 1.0,
         threads: int | None = None,
+        threshold: int | None = None,
+        reuse: bool = True,
     ) -> None:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}")
+        if threshold is not None:
+            TileOptions(threshold)  # raises where it is out of range
         self.strength = check_strength(strength)
         self.student = model if isinstance(model, Student) else find_student(model)
         self.engine: Engine = open_engine(self.student, engine, threads=threads)
+        tiles = self.engine.name in TILE_ENGINES
+        if threshold and not tiles:
+            raise EngineError(
+                f"a threshold of {threshold} needs an engine that computes tile by tile ({', '.join(TILE_ENGINES)}), "
+                f"and {self.engine.name} is none"
+            )
+        self.threshold = (self.student.spec.threshold if tiles else 0) if threshold is None else threshold
+        self.reuse = reuse and tiles
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.student.spec.name} on {self.engine.name}, strength {self.strength:g}>"
@@ -63,12 +87,79 @@ class FrameSharpener:
         return add_luma_residual(picture, residual * np.float32(self.strength))
 
     def frame(self, frame: Frame, *, out: Plane | None = None) -> Frame:
-        """Sharpen a video frame: a frame with a new luma plane (``out`` where given); all else is carried over."""
+        """Sharpen a video frame by itself, all of it.
+
+        Returns a frame with a new luma plane (``out`` where given); all else is carried over.
+        """
         luma = self.engine.process(
             frame.luma, strength=self.strength, bit_depth=frame.bit_depth, full_range=frame.full_range, out=out
         )
         return frame.with_luma(luma)
 
+    def session(self, *, tile_budget: float | None = None, time_budget: float | None = None) -> "FrameSession":
+        """A session on the frames of one video, which come in order; to be closed, as by ``with``.
+
+        tile_budget: no more than this share of a frame's tiles is computed, 0 to 1: the most active ones.
+        time_budget: no longer than so many seconds a frame.
+        Raises UsageError for values out of range, EngineError for a budget that the engine does not have.
+        """
+        options = TileOptions(self.threshold, tile_budget, time_budget, self.reuse)
+        return FrameSession(self, self.engine.session(options))
+
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Sharpen frames one by one, as they are asked for."""
-        return map(self.frame, frames)
+        """Sharpen the frames of one video one by one, as they are asked for, in a session."""
+        with self.session() as session:
+            for frame in frames:
+                yield session.frame(frame)
+
+
+class FrameSession:
+    """Sharpens the frames of one video one after the other; made by :meth:`FrameSharpener.session`.
+
+    For one thread at a time. A change of size, format or of the sharpener's strength begins afresh.
+    """
+
+    def __init__(self, sharpener: FrameSharpener, session: Session) -> None:
+        self._sharpener, self._session = sharpener, session
+        self._totals = TileCounts()
+
+    @property
+    def counts(self) -> TileCounts:
+        """What became of the last frame's tiles; all zero before the first."""
+        return self._session.counts
+
+    @property
+    def totals(self) -> TileCounts:
+        """The same of all frames so far."""
+        return self._totals
+
+    def frame(self, frame: Frame, *, out: Plane | None = None) -> Frame:
+        """Sharpen the next frame: a frame with a new luma plane (``out`` where given); all else is carried over.
+
+        Raises EngineError for planes that do not fit, and once the session is closed.
+        """
+        luma = self._session.process(
+            frame.luma,
+            strength=self._sharpener.strength,
+            bit_depth=frame.bit_depth,
+            full_range=frame.full_range,
+            out=out,
+        )
+        self._totals += self._session.counts
+        return frame.with_luma(luma)
+
+    def reset(self) -> None:
+        """Forget the last frame, as after a seek. ``totals`` goes on."""
+        self._session.reset()
+
+    def close(self) -> None:
+        """Release what is held. May be called twice."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -69,6 +69,9 @@ class StudentSpec:
     factors: the upscaling factors it was trained for.
     degradation: the exact chain of its training inputs, in words.
     quality: measured figures, by test set, such as ``{"Set5": {"psnr_y": 36.9, "ssim_y": 0.95}}``.
+    threshold: tiles of video less active than this, in 8-bit code values, pass through where nothing else is asked for
+    (:class:`acutance.engine.TileOptions`); chosen so that calls lose next to nothing. 0: everything is computed.
+    Raises ModelError for a threshold that is no integer from 0.
     """
 
     name: str
@@ -83,6 +86,11 @@ class StudentSpec:
     steps: int = 0
     licence: str = "Apache-2.0"
     quality: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    threshold: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.threshold, int) or isinstance(self.threshold, bool) or self.threshold < 0:
+            raise ModelError(f"student threshold must be an integer from 0, not {self.threshold!r}")
 
     def to_json(self) -> str:
         return json.dumps({"format": FORMAT_VERSION, **asdict(self)}, sort_keys=True)

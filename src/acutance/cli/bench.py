@@ -52,7 +52,7 @@ class _Entry:
 
     student: "Student"
     engine: "Engine"
-    size: tuple[int, int] = _SIZES[-1]
+    size: tuple[int, int] = (0, 0)
     block: int = 1
     frames: list["Luma"] = field(default_factory=list)
 
@@ -135,7 +135,7 @@ def _scene() -> dict[tuple[int, int], list["Luma"]]:
 
 def _fit(entry: _Entry, scene: Mapping[tuple[int, int], list["Luma"]], seconds: float) -> None:
     """Choose the size and the block of an engine that has about ``seconds`` to itself, by running the smallest size."""
-    entry.frames = scene[entry.size]
+    entry.size, entry.frames = _SIZES[-1], scene[_SIZES[-1]]
     process = entry.runner()
     process(0)  # what is built on the first call is not what a frame costs
     started = time.perf_counter()

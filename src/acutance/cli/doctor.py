@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,7 +53,7 @@ def _findings(*, trial: bool) -> dict[str, Any]:
         "instructions": ", ".join(_instructions()) or "not known on this platform",
         "libraries": [f"{name} {_version(name)}" for name in _LIBRARIES],
         "encoders": ", ".join(_encoders()) or "none: videos cannot be written",
-        "engines": [f"{name}{' (default)' if i == 0 else ''}" for i, name in enumerate(engines)],
+        "engines": _engines(engines),
         "models": _models(),
     }
     if trial:
@@ -91,6 +92,22 @@ def _encoders() -> list[str]:
     from acutance._av import av
 
     return [name for name in _ENCODERS if name in av.codecs_available]
+
+
+def _engines(available: Sequence[str]) -> list[str]:
+    """One line for each, the default first; one about the native engine also where it is missing."""
+    from acutance.engine import NO_NATIVE_ENGINE
+
+    lines = [f"{name}{' (default)' if i == 0 else ''}" for i, name in enumerate(available)]
+    if "native" not in available:
+        return [*lines, f"native: {NO_NATIVE_ENGINE}. {available[0]} runs the models instead, many times slower"]
+    from acutance.engine.native_engine import NativeEngine, instruction_sets
+    from acutance.zoo import DEFAULT_MODEL, find_student
+
+    engine = NativeEngine(find_student(DEFAULT_MODEL))
+    threads = "1 thread" if engine.threads == 1 else f"{engine.threads} threads"
+    lines[0] += f": {engine.instruction_set} on {threads}; this processor runs {', '.join(instruction_sets())}"
+    return lines
 
 
 def _models() -> list[str]:

@@ -30,7 +30,8 @@ def run(options: Options) -> int:
     from rich.table import Table
 
     table = Table(title=f"bundled students (figures: {options.set}, luma; gain over the input)", title_justify="left")
-    for heading in ("model", "for", "parameters", "MAC/pixel", "GMAC at 1080p60", "PSNR", "gain", "SSIM"):
+    headings = ("model", "for", "parameters", "MAC/pixel", "GMAC at 1080p60", "threshold", "PSNR", "gain", "SSIM")
+    for heading in headings:
         table.add_column(heading, justify="left" if heading in ("model", "for") else "right", no_wrap=True)
     default = find_student(DEFAULT_MODEL).spec.name if students else ""
     for name, student in students.items():
@@ -43,12 +44,13 @@ def run(options: Options) -> int:
             f"{spec.shape.parameters:,}",
             f"{spec.shape.macs_per_pixel:,.0f}",
             f"{spec.shape.macs_per_pixel * 1920 * 1080 * 60 / 1e9:,.0f}",
+            str(spec.threshold),
             f"{figures['psnr_y']:.2f} dB" if "psnr_y" in figures else "-",
             f"{figures['psnr_y'] - figures['psnr_y_input']:+.2f} dB" if "psnr_y_input" in figures else "-",
             f"{figures['ssim_y']:.4f}" if "ssim_y" in figures else "-",
         )
     # Into a pipe the table keeps its width: rich would fold it to 80 columns.
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(width=None if sys.stdout.isatty() else 130).print(table)
     return 0
 
 

@@ -2,9 +2,9 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -22,6 +22,7 @@ from acutance.errors import (
 if TYPE_CHECKING:
     from acutance.api import Sharpener
     from acutance.io.files import MediaFile
+    from acutance.engine import TileCounts
     from acutance.pipeline import JobReport, Progress
 
 __all__ = ["Options", "run"]
@@ -57,10 +58,15 @@ class Options:
     """The encoder's speed: ultrafast to veryslow for libx264."""
     quality: int = 95
     """Of JPEG, WebP and AVIF pictures, 1 to 100."""
-    engine: Literal["auto", "onnxruntime", "numpy"] = "auto"
-    """What runs the student."""
+    engine: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """What runs the student: auto (the fastest here), native, onnxruntime, numpy, or native:SET with one of the
+    instruction sets that doctor lists, such as native:portable."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="COUNT")] = None
     """Of the engine; one per core where not given."""
+    threshold: Annotated[int | None, tyro.conf.arg(metavar="LEVEL")] = None
+    """Of video: tiles less active than this pass through; 0 computes everything; the model's own where not given."""
+    reuse: bool = True
+    """Of video: what did not change since the last frame is not computed again; the result is the same."""
     recursive: Annotated[bool, tyro.conf.arg(aliases=["-r"])] = False
     """Also look in the folders below."""
     overwrite: Annotated[bool, tyro.conf.arg(aliases=["-y"])] = False
@@ -85,7 +91,14 @@ def run(options: Options) -> int:
         raise UsageError("nothing to sharpen: name a picture, a video, a folder, or '-'")
     excerpt = _excerpt(options)
     bitrate = _bitrate(options.bitrate)
-    sharpener = Sharpener(options.model, engine=options.engine, strength=options.strength, threads=options.threads)
+    sharpener = Sharpener(
+        options.model,
+        engine=options.engine,
+        strength=options.strength,
+        threads=options.threads,
+        threshold=options.threshold,
+        reuse=options.reuse,
+    )
     if options.paths[0] == "-":
         return _stream(options, sharpener, excerpt)
     jobs = _jobs(options, excerpt)
@@ -169,7 +182,7 @@ def _tell(report: "JobReport", progress: JobProgress) -> int:
     for note in report.notes:
         print(f"acutance: {report.source}: {note}", file=sys.stderr)
     frames = "" if report.frames == 1 else f", {report.frames} frames at {report.fps:.1f} a second"
-    progress.say(f"{report.target}: {report.width}x{report.height}{frames}")
+    progress.say(f"{report.target}: {report.width}x{report.height}{frames}{_shares(report.tiles)}")
     progress.event(
         "done",
         source=report.source,
@@ -180,6 +193,7 @@ def _tell(report: "JobReport", progress: JobProgress) -> int:
         seconds=round(report.seconds, 3),
         damaged=report.damaged,
         notes=report.notes,
+        tiles=asdict(report.tiles),
     )
     if report.damaged:
         if not report.frames:
@@ -191,6 +205,15 @@ def _tell(report: "JobReport", progress: JobProgress) -> int:
         )
         return TruncatedInputWarning.exit_code
     return 0
+
+
+def _shares(tiles: "TileCounts") -> str:
+    """``; 41 % computed, 50 % passed, 9 % reused``; nothing where all tiles were computed, near enough."""
+    counts = (("computed", tiles.computed), ("passed", tiles.passed), ("reused", tiles.reused))
+    shares = [(round(100 * count / max(1, tiles.tiles)), what) for what, count in counts]
+    if not tiles.tiles or shares[0][0] == 100:
+        return ""
+    return "; " + ", ".join(f"{share} % {what}" for share, what in shares if share)
 
 
 def _excerpt(options: Options) -> _Excerpt:

@@ -5,11 +5,21 @@ import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from acutance.engine.base import Engine, Session, TileCounts, TileOptions
+from acutance.engine.base import TILE_ENGINES, Engine, Session, TileCounts, TileOptions
 from acutance.errors import EngineError, MissingExtraError
 from acutance.spec import Student
 
-__all__ = ["ENGINES", "Engine", "Session", "TileCounts", "TileOptions", "available_engines", "open_engine"]
+__all__ = [
+    "ENGINES",
+    "NO_NATIVE_ENGINE",
+    "TILE_ENGINES",
+    "Engine",
+    "Session",
+    "TileCounts",
+    "TileOptions",
+    "available_engines",
+    "open_engine",
+]
 
 
 def _native(student: Student, threads: int | None, variant: str | None) -> Engine:
@@ -39,6 +49,12 @@ ENGINES: dict[str, Callable[[Student, int | None, str | None], Engine]] = {
 }
 """Back ends by name, the fastest first."""
 
+NO_NATIVE_ENGINE = (
+    "not in this installation: it was made where no C++17 compiler could build it. "
+    "Install one, then: pip install --force-reinstall --no-deps acutance"
+)
+"""What to say of the native engine where it is missing."""
+
 _NEEDS = {"native": ("acutance._native",), "onnxruntime": ("onnxruntime", "onnx"), "numpy": ("numpy",)}
 
 
@@ -62,10 +78,7 @@ def open_engine(student: Student, name: str = "auto", *, threads: int | None = N
     if base not in ENGINES:
         raise EngineError(f"engine {name!r} is unknown; known: auto, {', '.join(ENGINES)}")
     if base == "native" and not find_spec(_NEEDS["native"][0]):
-        raise MissingExtraError(
-            "the native engine is not in this installation: it was made where no C++17 compiler could build it. "
-            "Install one, then: pip install --force-reinstall --no-deps acutance"
-        )
+        raise MissingExtraError(f"the native engine is {NO_NATIVE_ENGINE}")
     return ENGINES[base](student, threads, variant or None)
 
 

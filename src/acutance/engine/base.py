@@ -14,6 +14,7 @@ from acutance.frame import Plane
 
 __all__ = [
     "Engine",
+    "TILE_ENGINES",
     "Session",
     "TileCounts",
     "TileOptions",
@@ -58,12 +59,20 @@ class TileOptions:
 
 @dataclass(frozen=True, slots=True)
 class TileCounts:
-    """What became of the tiles of one frame: ``computed + passed + reused == tiles``."""
+    """What became of the tiles of one frame, or of several added up: ``computed + passed + reused == tiles``."""
 
     tiles: int = 0
     computed: int = 0
     passed: int = 0
     reused: int = 0
+
+    def __add__(self, other: "TileCounts") -> "TileCounts":
+        return TileCounts(
+            self.tiles + other.tiles,
+            self.computed + other.computed,
+            self.passed + other.passed,
+            self.reused + other.reused,
+        )
 
 
 class Session(ABC):

@@ -65,12 +65,15 @@ class NativeEngine(Engine):
         _call(self._engine.process, luma, out, strength, bit_depth, full_range)
 
 
+_BEYOND_EVERY_ACTIVITY = 1 << 16  # more than any tile reaches, and what a C int holds
+
+
 class _NativeSession(Session):
     def __init__(self, engine: _native.Engine, options: TileOptions) -> None:
         super().__init__()
         self._session = _native.Session(
             engine,
-            options.threshold,
+            min(options.threshold, _BEYOND_EVERY_ACTIVITY),
             # The C interface takes 0 for no limit, and there is no tile in so small a share.
             0.0 if options.tile_budget is None else max(options.tile_budget, 1e-12),
             options.time_budget or 0.0,

@@ -186,9 +186,17 @@ class Race:
         own, other = (np.median(self.seconds[n], axis=1) for n in (name, over))
         return float(np.median(other / own))
 
-    def total_speedup(self, name: str, over: str) -> float:
-        """The same of all frames' times together: where some frames cost nothing, a median would say little."""
-        return float(self.seconds[over].mean() / self.seconds[name].mean())
+    def total_speedup(self, name: str, over: str, *, period: int | None = None) -> float:
+        """The same of all frames' times together: where some frames cost nothing, a median would say little.
+
+        period: after how many frames both begin the same clip again; a frame's time is then the median over the passes
+        that were completed, so that a pause of the machine does not count.
+        """
+        own, other = (self.seconds[n].ravel() for n in (name, over))
+        if period is not None and own.size >= period and own.size == other.size:
+            passes = own.size // period
+            own, other = (np.median(t[: passes * period].reshape(passes, period), axis=0) for t in (own, other))
+        return float(other.mean() / own.mean())
 
     def share_of_peak(self, name: str, macs: float) -> float | None:
         """Of the peak around each turn, the share that a frame of ``macs`` multiply-accumulates uses; median."""
