@@ -2,19 +2,23 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+NATIVE = sorted(str(path) for path in Path("native").rglob("*") if path.suffix in {".c", ".cpp", ".h"})
+TOOLS = Path(sys.executable).parent
 CHECKS = (
-    ("ruff", "check", "."),
-    ("ruff", "format", "--check", "."),
-    ("mypy",),
-    ("pytest", *sys.argv[1:]),
+    (sys.executable, "-m", "ruff", "check", "."),
+    (sys.executable, "-m", "ruff", "format", "--check", "."),
+    (str(TOOLS / "clang-format"), "--dry-run", "-Werror", *NATIVE),
+    (sys.executable, "-m", "mypy"),
+    (sys.executable, "-m", "pytest", *sys.argv[1:]),
 )
 
 
 def main() -> int:
     for check in CHECKS:
-        print("$", *check, flush=True)
-        code = subprocess.run([sys.executable, "-m", *check], check=False).returncode
+        print("$", *[Path(word).name for word in check[:4]], flush=True)
+        code = subprocess.run(check, check=False).returncode
         if code:
             return code
     return 0

@@ -1,6 +1,7 @@
 /* Sharpens a grey picture: acutance_pgm MODEL.acu IN.pgm OUT.pgm [STRENGTH]
  *
- * What a player or a call application does with each frame's luma plane. Write a model with: acutance convert fast fast.acu
+ * What a player or a call application does with each frame's luma plane. Write a model with: acutance convert fast
+ * fast.acu
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +19,8 @@ static unsigned char* read_pgm(const char* path, int* width, int* height) {
     unsigned char* samples = NULL;
     int top = 0;
     if (file == NULL) return NULL;
-    if (fscanf(file, "P5 %d %d %d", width, height, &top) == 3 && top == 255 && fgetc(file) != EOF && *width > 0 && *height > 0 &&
-        *width <= 65535 && *height <= 65535) {
+    if (fscanf(file, "P5 %d %d %d", width, height, &top) == 3 && top == 255 && fgetc(file) != EOF && *width > 0 &&
+        *height > 0 && *width <= 65535 && *height <= 65535) {
         const size_t size = (size_t)*width * (size_t)*height;
         samples = malloc(size);
         if (samples != NULL && fread(samples, 1, size, file) != size) {
@@ -44,7 +45,8 @@ int main(int argc, char** argv) {
         fail(argv[2], "not a binary PGM of 8 bits");
     } else {
         const acutance_format format = {width, height, 8, 1}; /* PGM is full range */
-        if (acutance_process(engine, &format, luma, width, sharp, width, argc == 5 ? atof(argv[4]) : 1.0) != ACUTANCE_OK) {
+        if (acutance_process(engine, &format, luma, width, sharp, width, argc == 5 ? atof(argv[4]) : 1.0) !=
+            ACUTANCE_OK) {
             fail(argv[2], acutance_last_error());
         } else {
             FILE* file = fopen(argv[3], "wb");

@@ -1,10 +1,12 @@
 /* acutance: gives blurred video its sharpness back. The engine as a C library.
  *
- * One plane of luma in, one plane of luma out, 8 to 16 bits, any size, any row stride (negative too). Chroma is not needed. Results
- * are the same bits on every processor, with any number of threads. `acutance convert` writes the models it loads.
+ * One plane of luma in, one plane of luma out, 8 to 16 bits, any size, any row stride (negative too). Chroma is not
+ * needed. Results are the same bits on every processor, with any number of threads. `acutance convert` writes the
+ * models it loads.
  *
- * An engine may be used by several threads at once (their frames take turns); a session remembers the frame before and belongs to
- * one stream. After fork() both work in the child. No function calls back, allocates what the caller must free, or prints.
+ * An engine may be used by several threads at once (their frames take turns); a session remembers the frame before and
+ * belongs to one stream. After fork() both work in the child. No function calls back, allocates what the caller must
+ * free, or prints.
  */
 #ifndef ACUTANCE_H
 #define ACUTANCE_H
@@ -51,12 +53,12 @@ ACUTANCE_API const char* const* acutance_instruction_sets(void);
 
 /* Load a model from a file or from memory (which is not needed afterwards).
  * threads: how many work on a frame, the caller's among them; 0 for as many as the machine has.
- * instruction_set: one of acutance_instruction_sets(), or NULL for what the environment variable ACUTANCE_INSTRUCTION_SET says,
- * or else the fastest. */
+ * instruction_set: one of acutance_instruction_sets(), or NULL for what the environment variable
+ * ACUTANCE_INSTRUCTION_SET says, or else the fastest. */
 ACUTANCE_API acutance_status acutance_load(const char* path, int threads, const char* instruction_set,
                                            acutance_engine** engine);
-ACUTANCE_API acutance_status acutance_load_memory(const void* model, size_t size, int threads, const char* instruction_set,
-                                                  acutance_engine** engine);
+ACUTANCE_API acutance_status acutance_load_memory(const void* model, size_t size, int threads,
+                                                  const char* instruction_set, acutance_engine** engine);
 /* Accepts NULL. Sessions of the engine must be closed first. */
 ACUTANCE_API void acutance_free(acutance_engine* engine);
 
@@ -64,26 +66,29 @@ ACUTANCE_API void acutance_free(acutance_engine* engine);
 ACUTANCE_API const char* acutance_engine_instruction_set(const acutance_engine* engine);
 ACUTANCE_API int acutance_engine_threads(const acutance_engine* engine);
 
-/* What a plane's samples are. Up to 8 bits in uint8_t, above that in uint16_t (native byte order, values in the lower bits). */
+/* What a plane's samples are. Up to 8 bits in uint8_t, above that in uint16_t (native byte order, values in the lower
+ * bits). */
 typedef struct acutance_format {
     int width, height; /* 1 to 65535 */
     int bit_depth;     /* 8 to 16 */
     int full_range;    /* 0: black is 16, white 235 (times 2^(bit_depth - 8)); 1: black is 0, white 2^bit_depth - 1 */
 } acutance_format;
 
-/* Sharpen a plane. Strides are bytes from row to row. strength: 0 (the input, bit for bit) to 2; 1 is what the model was trained
- * for. The planes must not overlap. */
+/* Sharpen a plane. Strides are bytes from row to row. strength: 0 (the input, bit for bit) to 2; 1 is what the model
+ * was trained for. The planes must not overlap. */
 ACUTANCE_API acutance_status acutance_process(acutance_engine* engine, const acutance_format* format, const void* luma,
                                               ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength);
 
-/* The residual alone, for pictures that are not planes of integer luma. Samples in and out are 128 times 8-bit limited-range codes. */
+/* The residual alone, for pictures that are not planes of integer luma. Samples in and out are 128 times 8-bit
+ * limited-range codes. */
 ACUTANCE_API acutance_status acutance_residual(acutance_engine* engine, int width, int height, const int16_t* luma,
                                                ptrdiff_t luma_stride, int16_t* residual, ptrdiff_t residual_stride);
 
 /* How much of a frame a session computes. All zero: everything, every time. */
 typedef struct acutance_tile_options {
-    /* Tiles (16 x 16 pixels or a little more) whose activity, the largest absolute Laplacian of their input in 8-bit codes, lies
-     * below this pass through unchanged. Tiles computed in the last frame count as a quarter more active. */
+    /* Tiles (16 x 16 pixels or a little more) whose activity, the largest absolute Laplacian of their input in 8-bit
+     * codes, lies below this pass through unchanged. Tiles computed in the last frame count as a quarter more active.
+     */
     int threshold;
     double tile_budget; /* at most this share of the tiles, the most active ones; 0: no limit */
     double time_budget; /* at most as many as were computed in this many seconds lately; 0: no limit */
@@ -99,7 +104,8 @@ ACUTANCE_API acutance_status acutance_session_open(acutance_engine* engine, cons
 /* Accepts NULL. */
 ACUTANCE_API void acutance_session_close(acutance_session* session);
 /* New options from the next frame on; what is remembered stays. */
-ACUTANCE_API acutance_status acutance_session_set_options(acutance_session* session, const acutance_tile_options* options);
+ACUTANCE_API acutance_status acutance_session_set_options(acutance_session* session,
+                                                          const acutance_tile_options* options);
 /* The next frame of a stream. A frame of another format or strength than the last starts afresh. */
 ACUTANCE_API acutance_status acutance_session_process(acutance_session* session, const acutance_format* format,
                                                       const void* luma, ptrdiff_t luma_stride, void* out,
@@ -109,8 +115,8 @@ ACUTANCE_API acutance_tile_counts acutance_session_counts(const acutance_session
 /* Forget the last frame: after a seek, or a cut that is known. */
 ACUTANCE_API void acutance_session_reset(acutance_session* session);
 
-/* Multiply-accumulates a second of int16 that `threads` threads reach with nothing else to do, measured for `seconds`: what the
- * speed of a model is to be compared with. 0 for an unknown instruction set. */
+/* Multiply-accumulates a second of int16 that `threads` threads reach with nothing else to do, measured for `seconds`:
+ * what the speed of a model is to be compared with. 0 for an unknown instruction set. */
 ACUTANCE_API double acutance_peak(double seconds, int threads, const char* instruction_set);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
-// The Python module acutance._native: the C interface, with numpy arrays for planes. Checks that need Python's words are in
-// acutance/engine/native_engine.py; those here keep a wrong call from reading or writing where it must not.
+// The Python module acutance._native: the C interface, with numpy arrays for planes. Checks that need Python's words
+// are in acutance/engine/native_engine.py; those here keep a wrong call from reading or writing where it must not.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -30,14 +30,17 @@ void check(acutance_status status) {
 template <class Array>
 ptrdiff_t row_bytes(const Array& array) {
     // A plane of one column or one row may come with any stride there.
-    if (array.shape(1) > 1 && array.stride(1) != 1) throw nb::value_error("samples of a row must lie beside each other");
+    if (array.shape(1) > 1 && array.stride(1) != 1)
+        throw nb::value_error("samples of a row must lie beside each other");
     return static_cast<ptrdiff_t>(array.stride(0)) * static_cast<ptrdiff_t>(array.itemsize());
 }
 
 struct Planes {
     Planes(const Luma& luma, const Out& out, nb::dlpack::dtype expected, int bit_depth, bool full_range) {
-        if (luma.dtype() != expected || out.dtype() != expected) throw nb::type_error("planes of another type than the bit depth needs");
-        if (luma.shape(0) != out.shape(0) || luma.shape(1) != out.shape(1)) throw nb::value_error("luma and out differ in size");
+        if (luma.dtype() != expected || out.dtype() != expected)
+            throw nb::type_error("planes of another type than the bit depth needs");
+        if (luma.shape(0) != out.shape(0) || luma.shape(1) != out.shape(1))
+            throw nb::value_error("luma and out differ in size");
         if (luma.shape(0) > 65535 || luma.shape(1) > 65535) throw nb::value_error("a plane is at most 65535 x 65535");
         format = {static_cast<int>(luma.shape(1)), static_cast<int>(luma.shape(0)), bit_depth, full_range ? 1 : 0};
         luma_stride = row_bytes(luma);
@@ -47,12 +50,15 @@ struct Planes {
     ptrdiff_t luma_stride, out_stride;
 };
 
-nb::dlpack::dtype sample_type(int bit_depth) { return bit_depth == 8 ? nb::dtype<uint8_t>() : nb::dtype<uint16_t>(); }
+nb::dlpack::dtype sample_type(int bit_depth) {
+    return bit_depth == 8 ? nb::dtype<uint8_t>() : nb::dtype<uint16_t>();
+}
 
 class Engine {
 public:
     Engine(nb::bytes model, int threads, const std::optional<std::string>& instruction_set) {
-        check(acutance_load_memory(model.c_str(), model.size(), threads, instruction_set ? instruction_set->c_str() : nullptr, &engine_));
+        check(acutance_load_memory(model.c_str(), model.size(), threads,
+                                   instruction_set ? instruction_set->c_str() : nullptr, &engine_));
     }
     ~Engine() { acutance_free(engine_); }
     Engine(const Engine&) = delete;
@@ -65,7 +71,8 @@ public:
         acutance_status status;
         {
             nb::gil_scoped_release release;
-            status = acutance_process(engine_, &planes.format, luma.data(), planes.luma_stride, out.data(), planes.out_stride, strength);
+            status = acutance_process(engine_, &planes.format, luma.data(), planes.luma_stride, out.data(),
+                                      planes.out_stride, strength);
         }
         check(status);
     }
@@ -75,8 +82,9 @@ public:
         acutance_status status;
         {
             nb::gil_scoped_release release;
-            status = acutance_residual(engine_, planes.format.width, planes.format.height, static_cast<const int16_t*>(luma.data()),
-                                       planes.luma_stride, static_cast<int16_t*>(out.data()), planes.out_stride);
+            status = acutance_residual(engine_, planes.format.width, planes.format.height,
+                                       static_cast<const int16_t*>(luma.data()), planes.luma_stride,
+                                       static_cast<int16_t*>(out.data()), planes.out_stride);
         }
         check(status);
     }

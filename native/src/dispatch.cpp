@@ -47,7 +47,9 @@ uint64_t saved_registers() {
 #endif
 }
 
-bool bit(uint32_t word, int index) { return (word >> index & 1U) != 0; }
+bool bit(uint32_t word, int index) {
+    return (word >> index & 1U) != 0;
+}
 
 std::vector<const Kernels*> find_kernels() {
     std::vector<const Kernels*> found;
@@ -70,11 +72,15 @@ std::vector<const Kernels*> find_kernels() {
 
 #elif defined(ACUTANCE_ARM64)
 
-std::vector<const Kernels*> find_kernels() { return {&kNeon, &kPortable}; }  // every AArch64 processor has NEON
+std::vector<const Kernels*> find_kernels() {
+    return {&kNeon, &kPortable};
+}  // every AArch64 processor has NEON
 
 #else
 
-std::vector<const Kernels*> find_kernels() { return {&kPortable}; }
+std::vector<const Kernels*> find_kernels() {
+    return {&kPortable};
+}
 
 #endif
 
@@ -94,7 +100,8 @@ const Kernels& choose_kernels(const char* name) {
         known += known.empty() ? "" : ", ";
         known += kernels->name;
     }
-    throw Error(ACUTANCE_UNSUPPORTED, "instruction set '" + std::string(name) + "' cannot run here; this machine runs: " + known);
+    throw Error(ACUTANCE_UNSUPPORTED,
+                "instruction set '" + std::string(name) + "' cannot run here; this machine runs: " + known);
 }
 
 }  // namespace acutance

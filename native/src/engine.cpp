@@ -30,7 +30,8 @@ namespace {
 using namespace acutance;
 
 constexpr int kMaxThreads = 256, kMaxSide = 65535;
-constexpr int kMostBytes = 1 << 20;  // of working memory for each thread; measured: speed hardly depends on it below that
+constexpr int kMostBytes =
+    1 << 20;  // of working memory for each thread; measured: speed hardly depends on it below that
 constexpr size_t kLargestFile = 64U << 20;
 
 long current_process() {
@@ -56,7 +57,9 @@ struct Workers {
     std::vector<Renderer> renderers;
 };
 
-[[noreturn]] void invalid(const std::string& why) { throw Error(ACUTANCE_INVALID_ARGUMENT, why); }
+[[noreturn]] void invalid(const std::string& why) {
+    throw Error(ACUTANCE_INVALID_ARGUMENT, why);
+}
 
 Picture check_picture(const acutance_format* format, const void* luma, ptrdiff_t luma_stride, void* out,
                       ptrdiff_t out_stride, double strength) {
@@ -65,7 +68,8 @@ Picture check_picture(const acutance_format* format, const void* luma, ptrdiff_t
         invalid("a picture of " + std::to_string(format->width) + "x" + std::to_string(format->height) + " pixels");
     }
     if (format->bit_depth < 8 || format->bit_depth > 16) invalid("a bit depth of " + std::to_string(format->bit_depth));
-    if (!(strength >= 0.0 && strength <= 2.0)) invalid("a strength of " + std::to_string(strength) + ", which is not 0 to 2");
+    if (!(strength >= 0.0 && strength <= 2.0))
+        invalid("a strength of " + std::to_string(strength) + ", which is not 0 to 2");
     Picture picture{};
     picture.kind = format->bit_depth == 8 ? Kind::kCodes8 : Kind::kCodes16;
     picture.width = format->width;
@@ -77,7 +81,8 @@ Picture check_picture(const acutance_format* format, const void* luma, ptrdiff_t
     picture.out_stride = out_stride;
     const ptrdiff_t row = static_cast<ptrdiff_t>(picture.width) * picture.sample_bytes();
     for (const ptrdiff_t stride : {luma_stride, out_stride}) {
-        if (picture.height > 1 && std::abs(stride) < row) invalid("a stride of " + std::to_string(stride) + " bytes for rows of " + std::to_string(row));
+        if (picture.height > 1 && std::abs(stride) < row)
+            invalid("a stride of " + std::to_string(stride) + " bytes for rows of " + std::to_string(row));
         if (picture.sample_bytes() == 2 && stride % 2 != 0) invalid("an odd stride for 16-bit samples");
     }
     if (picture.sample_bytes() == 2 &&
@@ -89,14 +94,18 @@ Picture check_picture(const acutance_format* format, const void* luma, ptrdiff_t
 
 void copy_rows(const Picture& picture) {
     const size_t row = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.sample_bytes());
-    for (int y = 0; y < picture.height; ++y) std::memcpy(picture.out_row<uint8_t>(y), picture.luma_row<uint8_t>(y), row);
+    for (int y = 0; y < picture.height; ++y)
+        std::memcpy(picture.out_row<uint8_t>(y), picture.luma_row<uint8_t>(y), row);
 }
 
 }  // namespace
 
 struct acutance_engine {
     acutance_engine(Network network_, const Kernels& kernels_, int threads_)
-        : network(std::move(network_)), kernels(kernels_), threads(threads_), workers_(new Workers(network, kernels, threads)) {}
+        : network(std::move(network_)),
+          kernels(kernels_),
+          threads(threads_),
+          workers_(new Workers(network, kernels, threads)) {}
     ~acutance_engine() {
         Workers* workers = workers_.load();
         if (workers->process == current_process()) delete workers;  // else its threads are another process's
@@ -110,8 +119,9 @@ struct acutance_engine {
         return *mine;
     }
 
-    // How a picture is shared out: a few parts for each thread, so that one that is held up does not hold up the frame, and as
-    // little border between parts as can be, as both sides of it compute what lies around it. With a mask, tiles stay whole.
+    // How a picture is shared out: a few parts for each thread, so that one that is held up does not hold up the frame,
+    // and as little border between parts as can be, as both sides of it compute what lies around it. With a mask, tiles
+    // stay whole.
     std::vector<Rectangle> share_out(const Picture& picture, const TileMask* mask) const {
         const int r = network.unshuffle();
         const int width = (picture.width + r - 1) / r, height = (picture.height + r - 1) / r;
@@ -158,7 +168,8 @@ struct acutance_engine {
                 if (const int count = wanted(part); count > 0) weighed.emplace_back(count, part);
             }
             // The largest first: what is left at the end is small, and the threads finish together.
-            std::stable_sort(weighed.begin(), weighed.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+            std::stable_sort(weighed.begin(), weighed.end(),
+                             [](const auto& a, const auto& b) { return a.first > b.first; });
             rectangles.clear();
             for (const auto& [count, part] : weighed) rectangles.push_back(part);
         }
@@ -191,7 +202,8 @@ private:
 };
 
 struct acutance_session {
-    acutance_session(acutance_engine& engine_, const acutance_tile_options& options_) : engine(engine_), options(options_) {}
+    acutance_session(acutance_engine& engine_, const acutance_tile_options& options_)
+        : engine(engine_), options(options_) {}
 
     void process(const Picture& picture, const acutance_format& format_, double strength_) {
         Workers& workers = engine.workers();
@@ -378,15 +390,19 @@ acutance_status guarded(Call&& call) noexcept {
 void check_options(const acutance_tile_options* options) {
     if (options == nullptr) invalid("options must not be NULL");
     if (options->threshold < 0) invalid("a threshold of " + std::to_string(options->threshold));
-    if (!(options->tile_budget >= 0.0 && options->tile_budget <= 1.0)) invalid("a tile budget that is not a share of 0 to 1");
-    if (!(options->time_budget >= 0.0) || std::isinf(options->time_budget)) invalid("a time budget that is not a number of seconds");
+    if (!(options->tile_budget >= 0.0 && options->tile_budget <= 1.0))
+        invalid("a tile budget that is not a share of 0 to 1");
+    if (!(options->time_budget >= 0.0) || std::isinf(options->time_budget))
+        invalid("a time budget that is not a number of seconds");
 }
 
 }  // namespace
 
 extern "C" {
 
-const char* acutance_last_error(void) { return last_error.c_str(); }
+const char* acutance_last_error(void) {
+    return last_error.c_str();
+}
 
 const char* const* acutance_instruction_sets(void) {
     static const std::vector<const char*> names = [] {
@@ -402,7 +418,8 @@ acutance_status acutance_load_memory(const void* model, size_t size, int threads
                                      acutance_engine** engine) {
     return guarded([&] {
         if (model == nullptr || engine == nullptr) invalid("model and engine must not be NULL");
-        if (threads < 0 || threads > kMaxThreads) invalid(std::to_string(threads) + " threads; accepted: 0 to " + std::to_string(kMaxThreads));
+        if (threads < 0 || threads > kMaxThreads)
+            invalid(std::to_string(threads) + " threads; accepted: 0 to " + std::to_string(kMaxThreads));
         if (threads == 0) threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
         Network network = Network::parse(static_cast<const uint8_t*>(model), size);
         *engine = new acutance_engine(std::move(network), choose_kernels(instruction_set), threads);
@@ -418,20 +435,27 @@ acutance_status acutance_load(const char* path, int threads, const char* instruc
         uint8_t block[1 << 16];
         for (size_t count; (count = std::fread(block, 1, sizeof block, file.get())) > 0;) {
             bytes.insert(bytes.end(), block, block + count);
-            if (bytes.size() > kLargestFile) throw Error(ACUTANCE_INVALID_MODEL, std::string(path) + ": too large for a model");
+            if (bytes.size() > kLargestFile)
+                throw Error(ACUTANCE_INVALID_MODEL, std::string(path) + ": too large for a model");
         }
         if (std::ferror(file.get()) != 0) throw Error(ACUTANCE_CANNOT_READ, std::string(path) + ": cannot be read");
     });
     if (status != ACUTANCE_OK) return status;
-    return acutance_load_memory(bytes.empty() ? reinterpret_cast<const uint8_t*>("") : bytes.data(), bytes.size(), threads,
-                                instruction_set, engine);
+    return acutance_load_memory(bytes.empty() ? reinterpret_cast<const uint8_t*>("") : bytes.data(), bytes.size(),
+                                threads, instruction_set, engine);
 }
 
-void acutance_free(acutance_engine* engine) { delete engine; }
+void acutance_free(acutance_engine* engine) {
+    delete engine;
+}
 
-const char* acutance_engine_instruction_set(const acutance_engine* engine) { return engine->kernels.name; }
+const char* acutance_engine_instruction_set(const acutance_engine* engine) {
+    return engine->kernels.name;
+}
 
-int acutance_engine_threads(const acutance_engine* engine) { return engine->threads; }
+int acutance_engine_threads(const acutance_engine* engine) {
+    return engine->threads;
+}
 
 acutance_status acutance_process(acutance_engine* engine, const acutance_format* format, const void* luma,
                                  ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength) {
@@ -441,8 +465,8 @@ acutance_status acutance_process(acutance_engine* engine, const acutance_format*
     });
 }
 
-acutance_status acutance_residual(acutance_engine* engine, int width, int height, const int16_t* luma, ptrdiff_t luma_stride,
-                                  int16_t* residual, ptrdiff_t residual_stride) {
+acutance_status acutance_residual(acutance_engine* engine, int width, int height, const int16_t* luma,
+                                  ptrdiff_t luma_stride, int16_t* residual, ptrdiff_t residual_stride) {
     return guarded([&] {
         if (engine == nullptr) invalid("engine must not be NULL");
         const acutance_format format{width, height, 16, 0};  // checks what 16-bit samples have in common
@@ -452,7 +476,8 @@ acutance_status acutance_residual(acutance_engine* engine, int width, int height
     });
 }
 
-acutance_status acutance_session_open(acutance_engine* engine, const acutance_tile_options* options, acutance_session** session) {
+acutance_status acutance_session_open(acutance_engine* engine, const acutance_tile_options* options,
+                                      acutance_session** session) {
     return guarded([&] {
         if (engine == nullptr || session == nullptr) invalid("engine and session must not be NULL");
         check_options(options);
@@ -460,7 +485,9 @@ acutance_status acutance_session_open(acutance_engine* engine, const acutance_ti
     });
 }
 
-void acutance_session_close(acutance_session* session) { delete session; }
+void acutance_session_close(acutance_session* session) {
+    delete session;
+}
 
 acutance_status acutance_session_set_options(acutance_session* session, const acutance_tile_options* options) {
     return guarded([&] {
@@ -478,15 +505,20 @@ acutance_status acutance_session_process(acutance_session* session, const acutan
     });
 }
 
-acutance_tile_counts acutance_session_counts(const acutance_session* session) { return session->counts; }
+acutance_tile_counts acutance_session_counts(const acutance_session* session) {
+    return session->counts;
+}
 
-void acutance_session_reset(acutance_session* session) { session->started = false; }
+void acutance_session_reset(acutance_session* session) {
+    session->started = false;
+}
 
 double acutance_peak(double seconds, int threads, const char* instruction_set) {
     double total = 0;
     const acutance_status status = guarded([&] {
         const Kernels& kernels = choose_kernels(instruction_set);
-        if (!(seconds > 0 && seconds <= 60) || threads < 1 || threads > kMaxThreads) invalid("seconds or threads out of range");
+        if (!(seconds > 0 && seconds <= 60) || threads < 1 || threads > kMaxThreads)
+            invalid("seconds or threads out of range");
         std::vector<double> rates(static_cast<size_t>(threads), 0.0);
         Pool pool(threads);
         pool.run(threads, [&](int, int item) {

@@ -1,9 +1,10 @@
 // What an instruction set offers: the three passes over a row that take all the time. Everything else is shared.
 //
-// Activations are int16 and lie in planes of pairs: channels 2p and 2p + 1 of a pixel beside each other, then those of the next pixel; a
-// row of a layer is one such plane after another. A vector load gives the same pair of several neighbouring pixels; multiplying it by
-// a broadcast pair of weights and adding the two products is one instruction on x86. With an unshuffle factor of 2 a plane is a
-// row of the picture, so pixel_unshuffle and pixel_shuffle cost nothing.
+// Activations are int16 and lie in planes of pairs: channels 2p and 2p + 1 of a pixel beside each other, then those of
+// the next pixel; a row of a layer is one such plane after another. A vector load gives the same pair of several
+// neighbouring pixels; multiplying it by a broadcast pair of weights and adding the two products is one instruction on
+// x86. With an unshuffle factor of 2 a plane is a row of the picture, so pixel_unshuffle and pixel_shuffle cost
+// nothing.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,8 @@ inline constexpr int kGroup = 4;  // outputs computed together; layers are padde
 
 // A layer as the kernels read it.
 struct PackedLayer {
-    int pairs;               // of inputs
-    int groups;              // of outputs
+    int pairs;   // of inputs
+    int groups;  // of outputs
     int shift;
     bool activated;          // the last layer has no PReLU
     const int16_t* weights;  // [group][pair][3 x 3 tap][kGroup][2]
@@ -37,7 +38,7 @@ struct ConvRow {
 // How codes become activations and residuals become codes (docs/engine.md).
 struct Samples {
     int bits;
-    int top;         // the largest code
+    int top;  // the largest code
     bool full_range;
     int range_gain;  // g
     int gain;        // m

@@ -23,8 +23,8 @@ struct Avx2 {
         keep(sums);
         return sums;
     }
-    // GCC adds the products of a tap to each other before it adds them to the sums, keeps them all until then, and runs out of
-    // registers: half the speed. It cannot look past this.
+    // GCC adds the products of a tap to each other before it adds them to the sums, keeps them all until then, and runs
+    // out of registers: half the speed. It cannot look past this.
     static void keep(Sums& sums) {
 #if defined(__GNUC__)
         __asm__("" : "+x"(sums));
@@ -37,8 +37,8 @@ struct Avx2 {
         return _mm256_packs_epi32(_mm256_sra_epi32(even, count), _mm256_sra_epi32(odd, count));
     }
     static void store(__m256i packed, int16_t* out) {
-        const __m256i interleave = _mm256_broadcastsi128_si256(
-            _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+        const __m256i interleave =
+            _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_shuffle_epi8(packed, interleave));
     }
     static void finish(Sums even, Sums odd, int shift, int16_t* out) { store(shifted(even, odd, shift), out); }

@@ -36,8 +36,8 @@ struct Avx512 {
         return _mm512_packs_epi32(_mm512_sra_epi32(even, count), _mm512_sra_epi32(odd, count));
     }
     static void store(__m512i packed, int16_t* out) {
-        const __m512i interleave = _mm512_broadcast_i32x4(
-            _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+        const __m512i interleave =
+            _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
         _mm512_storeu_si512(out, _mm512_shuffle_epi8(packed, interleave));
     }
     static void finish(Sums even, Sums odd, int shift, int16_t* out) { store(shifted(even, odd, shift), out); }

@@ -1,17 +1,18 @@
-// The kernels, once, for any instruction set. Included by one file per set, which first defines, in its own unnamed namespace:
+// The kernels, once, for any instruction set. Included by one file per set, which first defines, in its own unnamed
+// namespace:
 //
 //   struct Isa {
 //       static constexpr int lanes;      pixels in a vector
 //       static constexpr int vectors;    vectors of pixels computed together: kGroup * vectors sums stay in registers
-//       using Pairs, Weights, Sums;      a vector of pixels' pairs; one broadcast pair of weights; a vector of int32 sums
-//       static Pairs load(const int16_t*);
-//       static Weights broadcast(const int16_t*);
-//       static Sums splat(int32_t);
+//       using Pairs, Weights, Sums;      a vector of pixels' pairs; one broadcast pair of weights; a vector of int32
+//       sums static Pairs load(const int16_t*); static Weights broadcast(const int16_t*); static Sums splat(int32_t);
 //       static Sums multiply_add(Sums, Pairs, Weights);
-//       static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out);   shift, saturate, PReLU, store
-//       static void finish(Sums even, Sums odd, int shift, int16_t* out);                         the same without PReLU
-//       static int emit8(const uint8_t* codes, const int16_t* residual, int gain, uint8_t* out, int count);
-//                                        emit of the first so many 8-bit codes as fill vectors; returns how many those are
+//       static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out);   shift, saturate,
+//       PReLU, store static void finish(Sums even, Sums odd, int shift, int16_t* out);                         the same
+//       without PReLU static int emit8(const uint8_t* codes, const int16_t* residual, int gain, uint8_t* out, int
+//       count);
+//                                        emit of the first so many 8-bit codes as fill vectors; returns how many those
+//                                        are
 //   };
 //
 // Nothing of the standard library is instantiated here: the linker might keep a copy compiled for instructions that the
@@ -38,8 +39,9 @@
 namespace acutance {
 namespace {
 
-// One group of outputs for `Vectors` vectors of pixels from x on. Sums live in named array elements that full unrolling turns into
-// registers: kGroup * Vectors sums, Vectors loads, one broadcast and one product at a time, so that 16 registers suffice.
+// One group of outputs for `Vectors` vectors of pixels from x on. Sums live in named array elements that full unrolling
+// turns into registers: kGroup * Vectors sums, Vectors loads, one broadcast and one product at a time, so that 16
+// registers suffice.
 template <class Isa, int Vectors>
 ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRow& row, int group, int x) {
     typename Isa::Sums sums[kGroup][Vectors];
@@ -70,7 +72,8 @@ ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRow& row, in
         }
         weights += 9 * kGroup * 2;
     }
-    int16_t* target = row.target + static_cast<ptrdiff_t>(group) * (kGroup / 2) * row.target_plane + 2 * static_cast<ptrdiff_t>(x);
+    int16_t* target =
+        row.target + static_cast<ptrdiff_t>(group) * (kGroup / 2) * row.target_plane + 2 * static_cast<ptrdiff_t>(x);
     const int16_t* slope = layer.slope + group * kGroup;
     ACUTANCE_UNROLL
     for (int o = 0; o < kGroup; o += 2) {
@@ -105,8 +108,12 @@ inline int32_t pair(const int16_t* p) {
     return both;
 }
 
-inline int at_most(int value, int top) { return value < top ? value : top; }
-inline int rounded_product(int a, int b) { return (a * b + (1 << 14)) >> 15; }
+inline int at_most(int value, int top) {
+    return value < top ? value : top;
+}
+inline int rounded_product(int a, int b) {
+    return (a * b + (1 << 14)) >> 15;
+}
 
 template <class Code>
 void load(const Samples& samples, const Code* codes, int16_t* out, int count) {
@@ -192,16 +199,11 @@ uint64_t peak(uint64_t rounds) {
 
 template <class Isa>
 constexpr Kernels make_kernels(const char* name) {
-    return Kernels{name,
-                   Isa::lanes * Isa::vectors,
-                   conv<Isa>,
-                   load<uint8_t>,
-                   load<uint16_t>,
-                   emit8<Isa>,
-                   emit<uint16_t>,
-                   activity8,
-                   activity16,
-                   peak<Isa>};
+    return Kernels{name,           Isa::lanes * Isa::vectors,
+                   conv<Isa>,      load<uint8_t>,
+                   load<uint16_t>, emit8<Isa>,
+                   emit<uint16_t>, activity8,
+                   activity16,     peak<Isa>};
 }
 
 }  // namespace

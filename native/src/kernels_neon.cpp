@@ -18,9 +18,7 @@ struct Neon {
     };
 
     static Pairs load(const int16_t* p) { return vld2q_s16(p); }
-    static Weights broadcast(const int16_t* p) {
-        return Weights{p[0], p[1]};
-    }
+    static Weights broadcast(const int16_t* p) { return Weights{p[0], p[1]}; }
     static Sums splat(int32_t value) { return Sums{vdupq_n_s32(value), vdupq_n_s32(value)}; }
     static Sums multiply_add(Sums sums, Pairs x, Weights w) {
         sums.low = vmlal_n_s16(sums.low, vget_low_s16(x.val[0]), w.even);
@@ -33,9 +31,7 @@ struct Neon {
         const int32x4_t count = vdupq_n_s32(-shift);
         return vcombine_s16(vqmovn_s32(vshlq_s32(sums.low, count)), vqmovn_s32(vshlq_s32(sums.high, count)));
     }
-    static void store(int16x8_t even, int16x8_t odd, int16_t* out) {
-        vst2q_s16(out, int16x8x2_t{{even, odd}});
-    }
+    static void store(int16x8_t even, int16x8_t odd, int16_t* out) { vst2q_s16(out, int16x8x2_t{{even, odd}}); }
     static int16x8_t prelu(int16x8_t s, int16_t slope) { return vmaxq_s16(s, vqrdmulhq_n_s16(s, slope)); }
     static void finish(Sums even, Sums odd, int shift, int16_t* out) {
         store(shifted(even, shift), shifted(odd, shift), out);

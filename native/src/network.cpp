@@ -14,7 +14,9 @@ constexpr char kMagic[8] = {'A', 'C', 'U', 'T', 'A', 'N', 'C', 'E'};
 constexpr uint32_t kVersion = 1;
 constexpr uint32_t kMaxUnshuffle = 8, kMaxChannels = 256, kMaxDepth = 64;
 
-[[noreturn]] void refuse(const std::string& why) { throw Error(ACUTANCE_INVALID_MODEL, "not a usable model: " + why); }
+[[noreturn]] void refuse(const std::string& why) {
+    throw Error(ACUTANCE_INVALID_MODEL, "not a usable model: " + why);
+}
 
 // Little-endian numbers from bytes that may end too early.
 class Reader {
@@ -100,7 +102,8 @@ Network Network::parse(const uint8_t* bytes, size_t size) {
         for (uint32_t o = 0; o < outputs; ++o) {
             s.bias[o] = in.i32();
             const int64_t bound = sums[o] * 32768 + std::llabs(s.bias[o]);
-            if (bound > INT32_MAX) refuse(where + std::to_string(o) + ": its sum could reach " + std::to_string(bound) + " and overflow");
+            if (bound > INT32_MAX)
+                refuse(where + std::to_string(o) + ": its sum could reach " + std::to_string(bound) + " and overflow");
         }
         if (layer.activated) {
             for (uint32_t o = 0; o < outputs; ++o) {

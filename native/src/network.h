@@ -18,8 +18,8 @@ public:
     // Convolutions, and so how far, in unshuffled pixels, an output sees its input.
     int depth() const { return static_cast<int>(layers_.size()); }
     const PackedLayer& layer(int index) const { return layers_[static_cast<size_t>(index)]; }
-    // Planes of pairs in the row that a layer reads (index 0: the unshuffled picture; depth(): the residual). Enough for what the
-    // layer before writes, which is a multiple of kGroup channels.
+    // Planes of pairs in the row that a layer reads (index 0: the unshuffled picture; depth(): the residual). Enough
+    // for what the layer before writes, which is a multiple of kGroup channels.
     int planes(int index) const;
 
 private:

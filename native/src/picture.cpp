@@ -29,7 +29,8 @@ void load_row(const Kernels& kernels, const Picture& picture, int y, int begin, 
             kernels.load16(picture.samples, picture.luma_row<uint16_t>(row) + begin, activations, inside);
             break;
         case Kind::kActivations:
-            std::memcpy(activations, picture.luma_row<int16_t>(row) + begin, static_cast<size_t>(inside) * sizeof(int16_t));
+            std::memcpy(activations, picture.luma_row<int16_t>(row) + begin,
+                        static_cast<size_t>(inside) * sizeof(int16_t));
             break;
     }
     std::fill(activations + inside, activations + (end - begin), activations[inside - 1]);

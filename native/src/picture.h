@@ -21,9 +21,13 @@ struct Picture {
 
     int sample_bytes() const { return kind == Kind::kCodes8 ? 1 : 2; }
     template <class T>
-    const T* luma_row(int y) const { return reinterpret_cast<const T*>(luma + y * luma_stride); }
+    const T* luma_row(int y) const {
+        return reinterpret_cast<const T*>(luma + y * luma_stride);
+    }
     template <class T>
-    T* out_row(int y) const { return reinterpret_cast<T*>(out + y * out_stride); }
+    T* out_row(int y) const {
+        return reinterpret_cast<T*>(out + y * out_stride);
+    }
 };
 
 // docs/engine.md, "From luma to activations" and "From residual to luma".

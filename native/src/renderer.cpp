@@ -77,7 +77,8 @@ bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
     const int columns_end = (rectangle_.right - 1) / mask->tile + 1;
     for (int column = rectangle_.left / mask->tile; column < columns_end; ++column) {
         uint8_t wanted = 0;
-        for (int tile_row = first; tile_row <= last; ++tile_row) wanted |= mask->wanted[tile_row * mask->columns + column];
+        for (int tile_row = first; tile_row <= last; ++tile_row)
+            wanted |= mask->wanted[tile_row * mask->columns + column];
         if (wanted == 0) continue;
         const int begin = std::max(left, column * mask->tile - reach);
         const int end = std::min(right, (column + 1) * mask->tile + reach);
@@ -105,7 +106,8 @@ void Renderer::load(const Picture& picture, int y) {
     for (const Span span : rings_[0].spans) {
         for (int dy = 0; dy < r; ++dy) {
             if (r == 2) {  // a plane of pairs is a row of the picture
-                load_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end, target + dy * plane_ + 2 * span.begin);
+                load_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end,
+                         target + dy * plane_ + 2 * span.begin);
                 continue;
             }
             load_row(kernels_, picture, r * y + dy, r * span.begin, r * span.end, line_.data());
@@ -139,7 +141,8 @@ void Renderer::emit(const Picture& picture, int y) {
     for (const Span span : rings_[static_cast<size_t>(ring)].spans) {
         for (int dy = 0; dy < r; ++dy) {
             if (r == 2) {
-                emit_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end, residual + dy * plane_ + 2 * span.begin);
+                emit_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end,
+                         residual + dy * plane_ + 2 * span.begin);
                 continue;
             }
             for (int dx = 0; dx < r; ++dx) {

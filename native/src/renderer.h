@@ -1,8 +1,9 @@
 // The whole network over a rectangle of the picture, row by row.
 //
-// Each layer keeps the last three rows of its input. One picture row further down, the first layer can make one row, then the second
-// the row above it, and so on: everything stays in the second-level cache, and no layer computes a row twice. At the
-// rectangle's sides (and top and bottom) each layer computes as much more than the next as a 3x3 convolution looks around.
+// Each layer keeps the last three rows of its input. One picture row further down, the first layer can make one row,
+// then the second the row above it, and so on: everything stays in the second-level cache, and no layer computes a row
+// twice. At the rectangle's sides (and top and bottom) each layer computes as much more than the next as a 3x3
+// convolution looks around.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ class Renderer {
 public:
     Renderer(const Network& network, const Kernels& kernels) : network_(network), kernels_(kernels) {}
 
-    // Computes a rectangle's pixels and writes them to the picture's output; with a mask, only those of the wanted tiles.
+    // Computes a rectangle's pixels and writes them to the picture's output; with a mask, only those of the wanted
+    // tiles.
     void render(const Picture& picture, const Rectangle& rectangle, const TileMask* mask);
 
     // Bytes of working memory for each unshuffled pixel of a rectangle's width.
@@ -43,8 +45,8 @@ private:
     // The rows that a layer reads, or (the last one) the residual.
     struct Ring {
         int planes = 0;
-        std::vector<int16_t> memory;  // [3 rows][planes][stride]
-        std::vector<Span> spans;      // of the row being made
+        std::vector<int16_t> memory;                  // [3 rows][planes][stride]
+        std::vector<Span> spans;                      // of the row being made
         int first_tile_row = -1, last_tile_row = -1;  // what spans were made from
     };
 

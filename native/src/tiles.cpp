@@ -17,8 +17,8 @@ int laplacian_size(int top, const Code* above, const Code* here, const Code* bel
 }
 
 template <class Code, class Largest, class Row>
-void measure(const Picture& picture, const TileGrid& grid, int tile_row, int32_t* activity, std::vector<uint8_t>& scratch,
-             Row&& inner) {
+void measure(const Picture& picture, const TileGrid& grid, int tile_row, int32_t* activity,
+             std::vector<uint8_t>& scratch, Row&& inner) {
     const int width = picture.width, height = picture.height;
     scratch.assign(static_cast<size_t>(width) * sizeof(Largest), 0);
     Largest* largest = reinterpret_cast<Largest*>(scratch.data());
@@ -46,15 +46,16 @@ TileGrid TileGrid::over(int width, int height, int unshuffle) {
     return TileGrid{side, (width + side - 1) / side, (height + side - 1) / side};
 }
 
-void measure_activity(const Kernels& kernels, const Picture& picture, const TileGrid& grid, int tile_row, int32_t* activity,
-                      std::vector<uint8_t>& scratch) {
+void measure_activity(const Kernels& kernels, const Picture& picture, const TileGrid& grid, int tile_row,
+                      int32_t* activity, std::vector<uint8_t>& scratch) {
     if (picture.kind == Kind::kCodes8) {
         measure<uint8_t, int16_t>(picture, grid, tile_row, activity, scratch, kernels.activity8);
     } else {
-        measure<uint16_t, int32_t>(picture, grid, tile_row, activity, scratch,
-                                   [&](const uint16_t* above, const uint16_t* here, const uint16_t* below, int32_t* largest, int count) {
-                                       kernels.activity16(picture.samples.top, above, here, below, largest, count);
-                                   });
+        measure<uint16_t, int32_t>(
+            picture, grid, tile_row, activity, scratch,
+            [&](const uint16_t* above, const uint16_t* here, const uint16_t* below, int32_t* largest, int count) {
+                kernels.activity16(picture.samples.top, above, here, below, largest, count);
+            });
     }
 }
 
@@ -68,15 +69,16 @@ void find_changes(const Picture& picture, const TileGrid& grid, int tile_row, ui
         uint8_t* then = before + static_cast<size_t>(y) * row_bytes;
         if (std::memcmp(now, then, row_bytes) == 0) continue;
         for (int column = 0; column < grid.columns; ++column) {
-            const size_t begin = static_cast<size_t>(column) * tile_bytes, count = std::min(tile_bytes, row_bytes - begin);
+            const size_t begin = static_cast<size_t>(column) * tile_bytes,
+                         count = std::min(tile_bytes, row_bytes - begin);
             if (changed[column] == 0 && std::memcmp(now + begin, then + begin, count) != 0) changed[column] = 1;
         }
         std::memcpy(then, now, row_bytes);
     }
 }
 
-void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_t>& was_computed, int bits, int threshold,
-                  int limit, std::vector<uint8_t>& chosen) {
+void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_t>& was_computed, int bits,
+                  int threshold, int limit, std::vector<uint8_t>& chosen) {
     const size_t count = activity.size();
     std::vector<int> tiles_at(kLevels, 0);
     const auto level = [&](size_t i) {
@@ -91,7 +93,8 @@ void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_
     for (size_t i = 0; i < count; ++i) chosen[i] = level(i) >= lowest ? 1 : 0;
 }
 
-void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius, std::vector<uint8_t>& affected) {
+void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius,
+                    std::vector<uint8_t>& affected) {
     const int reach = (radius + grid.side - 1) / grid.side;
     std::vector<uint8_t> across(changed.size(), 0);
     const auto spread = [reach](const uint8_t* in, uint8_t* out, int count, int step) {

@@ -16,20 +16,22 @@ struct TileGrid {
     int count() const { return columns * rows; }
 };
 
-// The activity of one row of tiles: the largest |4c - left - right - above - below| of each. `scratch` is memory to work in.
-void measure_activity(const Kernels& kernels, const Picture& picture, const TileGrid& grid, int tile_row, int32_t* activity,
-                      std::vector<uint8_t>& scratch);
+// The activity of one row of tiles: the largest |4c - left - right - above - below| of each. `scratch` is memory to
+// work in.
+void measure_activity(const Kernels& kernels, const Picture& picture, const TileGrid& grid, int tile_row,
+                      int32_t* activity, std::vector<uint8_t>& scratch);
 
-// Compares one row of tiles with `before` (the last frame's samples, without gaps between rows), marks what differs and brings
-// `before` up to date.
+// Compares one row of tiles with `before` (the last frame's samples, without gaps between rows), marks what differs and
+// brings `before` up to date.
 void find_changes(const Picture& picture, const TileGrid& grid, int tile_row, uint8_t* before, uint8_t* changed);
 
 // The tiles to compute: those whose level reaches the threshold, or as many of the highest levels as the limit admits.
 // was_computed: of the last frame, 0 or 1 each; level = (activity + activity / 4 where it was) >> (bits - 8).
-void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_t>& was_computed, int bits, int threshold,
-                  int limit, std::vector<uint8_t>& chosen);
+void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_t>& was_computed, int bits,
+                  int threshold, int limit, std::vector<uint8_t>& chosen);
 
 // Marks every tile that has a changed tile in reach of its input.
-void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius, std::vector<uint8_t>& affected);
+void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius,
+                    std::vector<uint8_t>& affected);
 
 }  // namespace acutance

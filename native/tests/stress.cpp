@@ -1,7 +1,8 @@
-// Everything the C interface offers, on random networks and pictures, compared between instruction sets, numbers of threads, and
-// whole frames against tiles. Meant to run under sanitizers and, for other processors, under an emulator:
+// Everything the C interface offers, on random networks and pictures, compared between instruction sets, numbers of
+// threads, and whole frames against tiles. Meant to run under sanitizers and, for other processors, under an emulator:
 //
-//   cmake -B build/check -DACUTANCE_TESTS=ON -DACUTANCE_SANITIZE=ON && cmake --build build/check && build/check/acutance_stress 200
+//   cmake -B build/check -DACUTANCE_TESTS=ON -DACUTANCE_SANITIZE=ON && cmake --build build/check &&
+//   build/check/acutance_stress 200
 //
 // Prints what differs and returns 1; a crash or a sanitizer's report is a failure too.
 #include <algorithm>
@@ -25,7 +26,9 @@ namespace {
 std::mt19937 generator;
 int failures = 0;
 
-int number(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator); }
+int number(int low, int high) {
+    return std::uniform_int_distribution<int>(low, high)(generator);
+}
 
 void expect(bool held, const std::string& what) {
     if (held) return;
@@ -35,7 +38,8 @@ void expect(bool held, const std::string& what) {
 
 template <class T>
 void append(std::vector<uint8_t>& bytes, T value) {
-    for (size_t i = 0; i < sizeof value; ++i) bytes.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
+    for (size_t i = 0; i < sizeof value; ++i)
+        bytes.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
 }
 
 // A model as docs/engine.md describes it, with weights that use most of what the overflow proof allows.
@@ -50,7 +54,8 @@ std::vector<uint8_t> random_model(int unshuffle, int channels, int depth) {
         const int largest = std::min(32767, 60000 / (9 * inputs));
         for (int i = 0; i < 9 * inputs * outputs; ++i) append(bytes, static_cast<int16_t>(number(-largest, largest)));
         for (int i = 0; i < outputs; ++i) append(bytes, number(-(1 << 24), 1 << 24));
-        for (int i = 0; layer + 1 < layers && i < outputs; ++i) append(bytes, static_cast<int16_t>(number(-32767, 32767)));
+        for (int i = 0; layer + 1 < layers && i < outputs; ++i)
+            append(bytes, static_cast<int16_t>(number(-32767, 32767)));
     }
     return bytes;
 }
@@ -58,9 +63,12 @@ std::vector<uint8_t> random_model(int unshuffle, int channels, int depth) {
 // A plane with rows apart, or from the last to the first, that ends where its memory ends.
 struct Plane {
     Plane(const acutance_format& format, int gap, bool upside_down)
-        : sample(format.bit_depth > 8 ? 2 : 1), row(format.width * sample), pitch(row + gap * sample),
+        : sample(format.bit_depth > 8 ? 2 : 1),
+          row(format.width * sample),
+          pitch(row + gap * sample),
           memory(static_cast<size_t>(pitch) * static_cast<size_t>(format.height - 1) + static_cast<size_t>(row)),
-          first(memory.data() + (upside_down ? pitch * (format.height - 1) : 0)), stride(upside_down ? -pitch : pitch) {}
+          first(memory.data() + (upside_down ? pitch * (format.height - 1) : 0)),
+          stride(upside_down ? -pitch : pitch) {}
     Plane(const Plane&) = delete;
     std::vector<uint8_t> pixels(int height) const {
         std::vector<uint8_t> all;
@@ -87,7 +95,8 @@ void fill(Plane& plane, const acutance_format& format) {
 
 acutance_engine* load(const std::vector<uint8_t>& model, int threads, const char* instruction_set) {
     acutance_engine* engine = nullptr;
-    expect(acutance_load_memory(model.data(), model.size(), threads, instruction_set, &engine) == ACUTANCE_OK, "a model loads");
+    expect(acutance_load_memory(model.data(), model.size(), threads, instruction_set, &engine) == ACUTANCE_OK,
+           "a model loads");
     return engine;
 }
 
@@ -108,25 +117,30 @@ void check_one() {
             acutance_engine* engine = load(model, threads, *name);
             if (engine == nullptr) continue;
             Plane out(format, number(0, 5), number(0, 1) != 0);
-            expect(acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, strength) == ACUTANCE_OK, "process");
+            expect(acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, strength) ==
+                       ACUTANCE_OK,
+                   "process");
             const std::vector<uint8_t> pixels = out.pixels(format.height);
             if (reference.empty()) reference = pixels;
             expect(pixels == reference, std::string(*name) + " differs: " + where);
 
             // A session that computes every tile, one that reuses, and one that leaves tiles out.
-            for (const acutance_tile_options options : {acutance_tile_options{0, 1.0, 0, 0}, acutance_tile_options{0, 0, 0, 1},
-                                                        acutance_tile_options{number(1, 300), 0.5, 0, 1}}) {
+            for (const acutance_tile_options options :
+                 {acutance_tile_options{0, 1.0, 0, 0}, acutance_tile_options{0, 0, 0, 1},
+                  acutance_tile_options{number(1, 300), 0.5, 0, 1}}) {
                 acutance_session* session = nullptr;
                 expect(acutance_session_open(engine, &options, &session) == ACUTANCE_OK, "session");
                 for (int frame = 0; frame < 3; ++frame) {
                     Plane kept(format, 0, false);
-                    expect(acutance_session_process(session, &format, luma.first, luma.stride, kept.first, kept.stride, strength) ==
-                               ACUTANCE_OK,
+                    expect(acutance_session_process(session, &format, luma.first, luma.stride, kept.first, kept.stride,
+                                                    strength) == ACUTANCE_OK,
                            "session process");
                     const acutance_tile_counts counts = acutance_session_counts(session);
                     expect(counts.computed + counts.passed + counts.reused == counts.tiles, "tiles are accounted for");
-                    if (options.threshold == 0) expect(kept.pixels(format.height) == reference, "a session differs: " + where);
-                    if (options.reuse != 0 && frame > 1 && strength > 0) expect(counts.computed == 0, "a still frame is reused");
+                    if (options.threshold == 0)
+                        expect(kept.pixels(format.height) == reference, "a session differs: " + where);
+                    if (options.reuse != 0 && frame > 1 && strength > 0)
+                        expect(counts.computed == 0, "a still frame is reused");
                 }
                 acutance_session_close(session);
             }
@@ -142,18 +156,22 @@ void check_damage() {
         std::vector<uint8_t> damaged = model;
         if (number(0, 1) != 0) damaged.resize(static_cast<size_t>(number(0, static_cast<int>(model.size()) - 1)));
         for (int j = number(0, 8); j > 0 && !damaged.empty(); --j) {
-            damaged[static_cast<size_t>(number(0, std::min(static_cast<int>(damaged.size()) - 1, 1 << number(3, 12))))] =
+            damaged[static_cast<size_t>(
+                number(0, std::min(static_cast<int>(damaged.size()) - 1, 1 << number(3, 12))))] =
                 static_cast<uint8_t>(number(0, 255));
         }
         acutance_engine* engine = nullptr;
         const uint8_t nothing = 0;
-        const acutance_status status = acutance_load_memory(damaged.empty() ? &nothing : damaged.data(), damaged.size(), 1, nullptr, &engine);
-        if (damaged.size() != model.size()) expect(status == ACUTANCE_INVALID_MODEL, "a model of another size is refused");
+        const acutance_status status =
+            acutance_load_memory(damaged.empty() ? &nothing : damaged.data(), damaged.size(), 1, nullptr, &engine);
+        if (damaged.size() != model.size())
+            expect(status == ACUTANCE_INVALID_MODEL, "a model of another size is refused");
         if (status != ACUTANCE_OK) continue;
         const acutance_format format{37, 21, 8, 0};
         Plane luma(format, 0, false), out(format, 0, false);
         fill(luma, format);
-        expect(acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, 2.0) == ACUTANCE_OK, "process");
+        expect(acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, 2.0) == ACUTANCE_OK,
+               "process");
         acutance_free(engine);
     }
 }

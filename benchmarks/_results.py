@@ -1,0 +1,58 @@
+"""What the benchmarks share: their JSON files, versions, and tables between markers of a document."""
+
+import importlib.metadata
+import json
+import platform
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from acutance.errors import InputNotFoundError, UsageError
+from acutance.io import AtomicOutput
+
+__all__ = ["load_json", "save_json", "update_between", "versions_of"]
+
+
+def versions_of(packages: Sequence[str]) -> dict[str, str]:
+    """Python's, the kind of machine, and each package's or ``not installed``."""
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def save_json(report: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
+    # Figures per picture on one line each: a change then shows as one line, not as a thousand.
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: "[" + re.sub(r"\s*\n\s*", " ", m.group(1)) + "]", text)
+    with AtomicOutput(path, overwrite=True) as output:
+        output.temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """Raises InputNotFoundError, UsageError."""
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no results yet; run without --from-json first")
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON: {error}") from error
+    return report
+
+
+def update_between(path: Path, begin: str, end: str, text: str) -> None:
+    """Put ``text`` between two markers. Raises UsageError where they are not there, once and in order."""
+    if not path.is_file():
+        raise InputNotFoundError(f"{path}: no such file")
+    old = path.read_text(encoding="utf-8")
+    if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
+        raise UsageError(f"{path}: the tables go between one {begin} and one {end}")
+    before, rest = old.split(begin)
+    after = rest.split(end)[1]
+    with AtomicOutput(path, overwrite=True) as output:
+        output.temporary.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

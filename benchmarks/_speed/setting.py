@@ -1,0 +1,146 @@
+"""What a run of the benchmark is asked for, and what one section of it hands back."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from acutance.engine import Engine, open_engine
+from acutance.errors import InputNotFoundError, UsageError
+from acutance.evaluate.speed import Contender, Race, int16_peak, race
+from acutance.spec import Student
+from acutance.zoo import find_student
+
+__all__ = ["NOMINAL_PEAK", "TEST_CLIPS", "VAL_CLIPS", "Section", "Setting", "clip_path", "threads_here"]
+
+NOMINAL_PEAK = 78e9
+"""int16 multiply-accumulates a second of one core of the machine that the floors in fps are meant for."""
+
+TEST_CLIPS = ("mixkit_call_720p", "latentsync_demo1_1080x1920", "latentsync_demo2_1080x1920", "liveportrait_s18_720p")
+VAL_CLIPS = ("brother", "carphone_pristine")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """size: width and height that stand for 1080p, smaller only to try things out. frames: of the floors.
+    clip_frames: of each clip. threshold: below which tiles are passed, where it is on; each student's own where None.
+    """
+
+    data: Path | None
+    engine: str = "native"
+    threads: int = 2
+    size: tuple[int, int] = (1920, 1080)
+    frames: int = 2000
+    clip_frames: int = 240
+    threshold: int | None = None
+    rounds: int = 20
+    students: dict[str, Student] = field(default_factory=dict)
+    engines: dict[str, Engine] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The data folder. Raises UsageError, InputNotFoundError."""
+        if self.data is None:
+            raise UsageError("name the data folder with --data or ACUTANCE_DATA")
+        if not (self.data / "clips").is_dir():
+            raise InputNotFoundError(f"{self.data}: holds no folder clips")
+        return self.data
+
+    @property
+    def as_asked(self) -> bool:
+        """Whether targets may be judged: at the size, with the engine and on the threads that they are about."""
+        return self.engine == "native" and self.size == (1920, 1080) and self.threads == 2
+
+    def student(self, tier: str) -> Student:
+        if tier not in self.students:
+            self.students[tier] = find_student(tier)
+        return self.students[tier]
+
+    def open(self, tier: str) -> Engine:
+        """The engine of a tier, opened once."""
+        if tier not in self.engines:
+            self.engines[tier] = open_engine(self.student(tier), self.engine, threads=self.threads)
+        return self.engines[tier]
+
+    def threshold_of(self, tier: str) -> int:
+        """The default threshold of a tier, as the student's file has it, unless another was asked for."""
+        return self.student(tier).spec.threshold if self.threshold is None else self.threshold
+
+    def macs(self, tier: str) -> float:
+        """Multiply-accumulates of a frame."""
+        return self.student(tier).spec.shape.macs_per_pixel * self.size[0] * self.size[1]
+
+    def race(self, contenders: Sequence[Contender], **options: Any) -> Race:
+        """A race with the arithmetic peak of as many threads measured between its rounds."""
+        return race(contenders, peak=lambda: int16_peak(self.threads), **options)
+
+
+def clip_path(setting: Setting, name: str) -> Path:
+    """Raises InputNotFoundError."""
+    for path in (setting.folder / "clips").glob(f"{name}.*"):
+        return path
+    raise InputNotFoundError(f"{setting.folder}/clips: holds no clip {name}")
+
+
+class Section:
+    """Collects what one section measured: rows, targets with what was reached, and the conditions of each race."""
+
+    def __init__(self, name: str, setting: Setting) -> None:
+        self.name = name
+        self.setting = setting
+        self.rows: list[dict[str, Any]] = []
+        self.targets: list[dict[str, Any]] = []
+        self.conditions: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+        self.missing: dict[str, str] = {}
+
+    def add_conditions(self, label: str, timed: Race) -> None:
+        """The peak and what others took while a race was run: it stands beside every figure from it."""
+        table: dict[str, Any] = {"race": label, **timed.load.to_dict()}
+        if timed.peaks is not None:
+            low, middle, high = (float(f) / 1e9 for f in (timed.peaks.min(), timed.peak or 0, timed.peaks.max()))
+            table["int16_peak_gmacs"] = {"lowest": round(low, 2), "median": round(middle, 2), "highest": round(high, 2)}
+        self.conditions.append(table)
+
+    def row(self, **values: Any) -> dict[str, Any]:
+        self.rows.append(values)
+        return values
+
+    def target(
+        self,
+        what: str,
+        value: float | None,
+        limit: float,
+        *,
+        unit: str = "",
+        at_least: bool = True,
+        strict: bool = False,
+    ) -> None:
+        """A target and whether it was met. ``value`` None: it could not be measured, so it was not.
+
+        at_least: the value is to be no smaller than the limit, or no larger. strict: nor equal to it.
+        """
+        met = None
+        if value is not None and self.setting.as_asked:
+            met = value > limit if at_least else value < limit
+            met = bool(met or (value == limit and not strict))
+        rounded = None if value is None else float(f"{value:.5g}")
+        relation = (">" if at_least else "<") + ("" if strict else "=")
+        self.targets.append(
+            {"what": what, "value": rounded, "relation": relation, "limit": limit, "unit": unit, "met": met}
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "conditions": self.conditions,
+            "rows": self.rows,
+            "targets": self.targets,
+            "missing": self.missing,
+            "notes": self.notes,
+        }
+
+
+def threads_here() -> int:
+    """Two, as the targets are for; fewer where there are no two cores."""
+    return min(2, os.cpu_count() or 1)
