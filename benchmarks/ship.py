@@ -5,7 +5,8 @@
     python benchmarks/ship.py describe       writes the figures of benchmarks/results/quality.json into the bundled
                                              files' metadata and into docs/models/<name>.md
 
-Between the two, ``python benchmarks/quality.py`` measures.
+Between the two, ``python benchmarks/quality.py`` measures, and ``python benchmarks/calibrate.py --write`` gives each
+file its activity threshold.
 """
 
 import argparse

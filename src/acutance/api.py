@@ -21,7 +21,7 @@ class Sharpener(FrameSharpener):
 
     The arguments are those of :class:`acutance.sharpener.FrameSharpener`: ``model``, ``engine``, ``strength``,
     ``threads``, ``threshold``, ``reuse``. Of video, tiles with nothing to gain pass through and tiles that did not
-    change are not computed again; ``threshold=0`` and ``reuse=False`` compute everything, as is always done of pictures.
+    change are not computed again; ``threshold=0`` and ``reuse=False`` compute everything, as pictures always are.
     """
 
     def video(self, source: str | Path, target: str | Path, **options: Any) -> JobReport:

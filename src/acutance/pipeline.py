@@ -42,7 +42,7 @@ class JobReport:
     seconds: float
     damaged: str | None = None
     notes: list[str] = field(default_factory=list)
-    tiles: TileCounts = TileCounts()
+    tiles: TileCounts = field(default_factory=TileCounts)
 
     @property
     def fps(self) -> float:

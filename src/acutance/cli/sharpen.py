@@ -21,8 +21,8 @@ from acutance.errors import (
 
 if TYPE_CHECKING:
     from acutance.api import Sharpener
-    from acutance.io.files import MediaFile
     from acutance.engine import TileCounts
+    from acutance.io.files import MediaFile
     from acutance.pipeline import JobReport, Progress
 
 __all__ = ["Options", "run"]

@@ -13,8 +13,8 @@ from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
 
 __all__ = [
-    "Engine",
     "TILE_ENGINES",
+    "Engine",
     "Session",
     "TileCounts",
     "TileOptions",
