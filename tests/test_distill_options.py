@@ -74,7 +74,7 @@ def test_the_reports_run_is_the_reports():
         ("lr = 5e-3", "lr = nan", "optimizer.lr"),
         ("lr = 5e-3", "lr = 5e-3\nbetas = [0.9]", "takes 2 values"),
         ("lr = 5e-3", "lr = 5e-3\nbetas = [0.9, 1.0]", "betas must lie in"),
-        ('name = "adam"', 'name = "sgd"', "adam or adamw"),
+        ('name = "adam"', 'name = "sgd"', "adam, adamw or soap"),
         ('kind = "cosine"', 'kind = "linear"', "schedule.kind"),
         ("warmup_steps = 20", "warmup_steps = -1", "warmup_steps"),
         ("ema = 0.98", "ema = 1.0", "train.ema"),

@@ -295,3 +295,47 @@ def test_strengths_out_of_range_are_usage_errors() -> None:
     engine = NativeEngine(find_student("fast"))
     with pytest.raises(UsageError, match="strength"):
         engine.process(np.zeros((4, 4), np.uint8), strength=3)
+
+
+def test_planes_of_other_libraries_are_read_and_written_where_they_lie() -> None:
+    engine = NativeEngine(find_student("fast"))
+    plane = np.random.default_rng(0).integers(0, 256, (30, 40), dtype=np.uint8)
+    expected = engine.process(plane)
+    buffer = bytearray(30 * 40)
+    engine.process(memoryview(plane), out=memoryview(buffer).cast("B", (30, 40)))
+    np.testing.assert_array_equal(np.frombuffer(buffer, np.uint8).reshape(30, 40), expected)
+
+    class Capsule:
+        """Nothing but DLPack."""
+
+        def __dlpack__(self, **options: object) -> object:
+            return plane.__dlpack__(**options)
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return plane.__dlpack_device__()
+
+    np.testing.assert_array_equal(engine.process(Capsule()), expected)
+    both = np.zeros((30, 80), np.uint8)
+    both[:, :40] = plane  # the halves of one buffer do not overlap, though their rows take turns
+    np.testing.assert_array_equal(engine.process(both[:, :40], out=both[:, 40:]), expected)
+    with pytest.raises(EngineError, match="overlaps"):
+        engine.process(both[:, :40], out=both[:, 39:79])
+    with pytest.raises(EngineError, match="two-dimensional array"):
+        engine.process([[1, 2], [3, 4]])
+
+
+def test_options_can_change_within_a_session() -> None:
+    network = random_network(StudentShape(2, 8, 1), 0)
+    plane = random_plane((80, 120), 8, 0)
+    with NativeEngine(network).session() as native, NumpyEngine(network).session() as twin:
+        for options in (
+            TileOptions(),
+            TileOptions(threshold=50),
+            TileOptions(tile_budget=0.1),
+            TileOptions(reuse=True),
+        ):
+            for session in (native, twin):
+                session.set_options(options)
+            np.testing.assert_array_equal(native.process(plane), twin.process(plane))
+    with pytest.raises(EngineError, match="closed"):
+        native.set_options(TileOptions())

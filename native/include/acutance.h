@@ -4,9 +4,9 @@
  * needed. Results are the same bits on every processor, with any number of threads. `acutance convert` writes the
  * models it loads.
  *
- * An engine may be used by several threads at once (their frames take turns); a session remembers the frame before and
- * belongs to one stream. After fork() both work in the child. No function calls back, allocates what the caller must
- * free, or prints.
+ * An engine may be used by several threads at once (their frames take turns). A session remembers the frame before: it
+ * belongs to one stream, and to one thread at a time. After fork() engines work in the child; so do sessions that were
+ * not in the middle of a frame. No function calls back or prints. The caller's rounding mode must be the usual one.
  */
 #ifndef ACUTANCE_H
 #define ACUTANCE_H
@@ -20,7 +20,7 @@
 #else
 #define ACUTANCE_API __declspec(dllimport)
 #endif
-#elif defined(__GNUC__)
+#elif defined(ACUTANCE_SHARED) && defined(__GNUC__)
 #define ACUTANCE_API __attribute__((visibility("default")))
 #else
 #define ACUTANCE_API
@@ -51,7 +51,7 @@ ACUTANCE_API const char* acutance_last_error(void);
 /* The instruction sets this processor can run, fastest first, as an array of names that ends with NULL. */
 ACUTANCE_API const char* const* acutance_instruction_sets(void);
 
-/* Load a model from a file or from memory (which is not needed afterwards).
+/* Load a model from a file or from memory (which is not needed afterwards). On failure *engine is NULL.
  * threads: how many work on a frame, the caller's among them; 0 for as many as the machine has.
  * instruction_set: one of acutance_instruction_sets(), or NULL for what the environment variable
  * ACUTANCE_INSTRUCTION_SET says, or else the fastest. */
@@ -74,8 +74,9 @@ typedef struct acutance_format {
     int full_range;    /* 0: black is 16, white 235 (times 2^(bit_depth - 8)); 1: black is 0, white 2^bit_depth - 1 */
 } acutance_format;
 
-/* Sharpen a plane. Strides are bytes from row to row. strength: 0 (the input, bit for bit) to 2; 1 is what the model
- * was trained for. The planes must not overlap. */
+/* Sharpen a plane of format->height rows. Strides are bytes from row to row. strength: 0 (the input, bit for bit) to 2;
+ * 1 is what the model was trained for. Planes that overlap are refused; that they are large enough is the caller's
+ * word. */
 ACUTANCE_API acutance_status acutance_process(acutance_engine* engine, const acutance_format* format, const void* luma,
                                               ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength);
 

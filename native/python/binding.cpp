@@ -109,8 +109,7 @@ public:
 
     void set_options(int threshold, double tile_budget, double time_budget, bool reuse) {
         const acutance_tile_options options = tile_options(threshold, tile_budget, time_budget, reuse);
-        nb::gil_scoped_release release;
-        acutance_session_set_options(session_, &options);
+        check(acutance_session_set_options(session_, &options));
     }
 
     void process(const Luma& luma, const Out& out, double strength, int bit_depth, bool full_range) {

@@ -58,12 +58,16 @@ std::vector<const Kernels*> find_kernels() {
     if (last >= 7 && bit(base.ecx, 27)) {  // OSXSAVE: xgetbv may be asked
         const uint64_t saved = saved_registers();
         const bool ymm = (saved & 0x6) == 0x6, zmm = (saved & 0xe6) == 0xe6;
-        const Registers more = cpuid(7, 0), further = more.eax >= 1 ? cpuid(7, 1) : Registers{};
-        const bool avx512 = zmm && bit(more.ebx, 16) && bit(more.ebx, 30);  // F, BW
+        const Registers more = cpuid(7, 0);
+        // F, DQ, CD, BW, VL: what compilers may use where they are told of AVX-512, and every processor with BW has.
+        const bool avx512 = zmm && bit(more.ebx, 16) && bit(more.ebx, 17) && bit(more.ebx, 28) && bit(more.ebx, 30) &&
+                            bit(more.ebx, 31);
         const bool avx2 = ymm && bit(more.ebx, 5);
         if (avx512 && bit(more.ecx, 11)) found.push_back(&kAvx512Vnni);
         if (avx512) found.push_back(&kAvx512);
-        if (avx2 && bit(further.eax, 4)) found.push_back(&kAvxVnni);
+#if defined(ACUTANCE_AVXVNNI)
+        if (avx2 && bit(more.eax >= 1 ? cpuid(7, 1).eax : 0, 4)) found.push_back(&kAvxVnni);
+#endif
         if (avx2) found.push_back(&kAvx2);
     }
     found.push_back(&kPortable);

@@ -8,8 +8,6 @@
 
 namespace acutance {
 
-extern const Kernels kPortable, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kNeon;
-
 // Those this build has and this processor runs, fastest first. Never empty.
 const std::vector<const Kernels*>& runnable_kernels();
 

@@ -5,11 +5,13 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if !defined(_WIN32)
@@ -61,6 +63,24 @@ struct Workers {
     throw Error(ACUTANCE_INVALID_ARGUMENT, why);
 }
 
+// Whether any byte may belong to both planes. Planes side by side in one buffer, such as the halves of a split view, do
+// not overlap.
+bool overlap(const Picture& picture, ptrdiff_t row) {
+    const auto extent = [&](const uint8_t* first, ptrdiff_t stride) {
+        const ptrdiff_t span = stride * (picture.height - 1);
+        return std::pair(reinterpret_cast<uintptr_t>(first + std::min<ptrdiff_t>(span, 0)),
+                         reinterpret_cast<uintptr_t>(first + std::max<ptrdiff_t>(span, 0) + row));
+    };
+    const auto [luma_begin, luma_end] = extent(picture.luma, picture.luma_stride);
+    const auto [out_begin, out_end] = extent(picture.out, picture.out_stride);
+    if (luma_end <= out_begin || out_end <= luma_begin) return false;
+    const ptrdiff_t pitch = std::abs(picture.luma_stride);
+    if (pitch != std::abs(picture.out_stride) || picture.height == 1) return true;
+    const uintptr_t distance = out_begin > luma_begin ? out_begin - luma_begin : luma_begin - out_begin;
+    const ptrdiff_t apart = static_cast<ptrdiff_t>(distance % static_cast<uintptr_t>(pitch));
+    return apart < row || pitch - apart < row;
+}
+
 Picture check_picture(const acutance_format* format, const void* luma, ptrdiff_t luma_stride, void* out,
                       ptrdiff_t out_stride, double strength) {
     if (format == nullptr || luma == nullptr || out == nullptr) invalid("format, luma and out must not be NULL");
@@ -80,15 +100,19 @@ Picture check_picture(const acutance_format* format, const void* luma, ptrdiff_t
     picture.luma_stride = luma_stride;
     picture.out_stride = out_stride;
     const ptrdiff_t row = static_cast<ptrdiff_t>(picture.width) * picture.sample_bytes();
+    const ptrdiff_t largest = std::numeric_limits<ptrdiff_t>::max() / picture.height;
     for (const ptrdiff_t stride : {luma_stride, out_stride}) {
-        if (picture.height > 1 && std::abs(stride) < row)
+        const bool apart = picture.height == 1 || stride >= row || stride <= -row;
+        if (!apart || stride > largest || stride < -largest) {
             invalid("a stride of " + std::to_string(stride) + " bytes for rows of " + std::to_string(row));
+        }
         if (picture.sample_bytes() == 2 && stride % 2 != 0) invalid("an odd stride for 16-bit samples");
     }
     if (picture.sample_bytes() == 2 &&
         (reinterpret_cast<uintptr_t>(luma) % 2 != 0 || reinterpret_cast<uintptr_t>(out) % 2 != 0)) {
         invalid("16-bit samples at an odd address");
     }
+    if (overlap(picture, row)) invalid("luma and out overlap");
     return picture;
 }
 
@@ -128,7 +152,8 @@ struct acutance_engine {
         const int unit = mask != nullptr ? mask->tile : 16;
         const int parts = threads == 1 ? 1 : (mask != nullptr ? 4 : 2) * threads;
         const int narrowest = 12 * network.depth();
-        const int fewest = (width * Renderer::bytes_per_column(network) + kMostBytes - 1) / kMostBytes;
+        const int64_t bytes = static_cast<int64_t>(width) * Renderer::bytes_per_column(network);
+        const int fewest = static_cast<int>(std::min<int64_t>((bytes + kMostBytes - 1) / kMostBytes, width));
         int columns = fewest, rows = 1;
         int64_t least = INT64_MAX;
         for (int i = fewest; i <= std::max(fewest, std::min(parts, width / narrowest)); ++i) {
@@ -212,7 +237,19 @@ struct acutance_session {
             format_.bit_depth != format.bit_depth || format_.full_range != format.full_range || strength_ != strength) {
             begin(format_, strength_);
         }
-        if (strength_ == 0.0) {
+        started = false;  // until the frame is done: after an exception the next one starts afresh
+        sharpen(workers, picture);
+        started = true;
+    }
+
+    acutance_engine& engine;
+    acutance_tile_options options;
+    acutance_tile_counts counts{};
+    bool started = false;
+
+private:
+    void sharpen(Workers& workers, const Picture& picture) {
+        if (strength == 0.0) {
             copy_rows(picture);
             std::fill(computed.begin(), computed.end(), uint8_t{0});
             counts = {grid.count(), 0, grid.count(), 0};
@@ -240,21 +277,14 @@ struct acutance_session {
         if (counts.computed > 0) {
             const double each = (rendered - decided) / counts.computed;
             seconds_per_tile = seconds_per_tile > 0 ? 0.75 * seconds_per_tile + 0.25 * each : each;
+        } else {
+            seconds_per_tile *= 0.9;  // nothing new was measured: one slow frame must not rule for ever
         }
         overhead = seconds_now() - rendered + decided - began;
     }
 
-    acutance_engine& engine;
-    acutance_tile_options options;
-    acutance_tile_counts counts{};
-    bool started = false;
-
-private:
     void begin(const acutance_format& format_, double strength_) {
-        format = format_;
-        strength = strength_;
-        started = true;
-        grid = TileGrid::over(format.width, format.height, engine.network.unshuffle());
+        grid = TileGrid::over(format_.width, format_.height, engine.network.unshuffle());
         const size_t tiles = static_cast<size_t>(grid.count());
         computed.assign(tiles, 0);
         chosen.assign(tiles, 0);
@@ -263,8 +293,8 @@ private:
         affected.assign(tiles, 1);
         activity.assign(tiles, 0);
         kept_is_valid = false;
-        seconds_per_tile = 0;
-        overhead = 0;
+        format = format_;
+        strength = strength_;
     }
 
     // Activity and changes, a row of tiles at a time.
@@ -272,8 +302,8 @@ private:
         const size_t plane = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height) *
                              static_cast<size_t>(picture.sample_bytes());
         if (reusing && before.size() != plane) {
-            before.assign(plane, 0);
             kept.assign(plane, 0);
+            before.assign(plane, 0);  // last: its size is what is looked at
             kept_is_valid = false;
         }
         scratch.resize(static_cast<size_t>(workers.pool.threads()));
@@ -311,12 +341,12 @@ private:
     }
 
     int limit() const {
-        int tiles = grid.count();
-        if (options.tile_budget > 0) tiles = std::min(tiles, static_cast<int>(options.tile_budget * grid.count()));
+        double tiles = grid.count();
+        if (options.tile_budget > 0) tiles = std::min(tiles, options.tile_budget * grid.count());
         if (options.time_budget > 0 && seconds_per_tile > 0) {
-            tiles = std::min(tiles, static_cast<int>(std::max(0.0, options.time_budget - overhead) / seconds_per_tile));
+            tiles = std::min(tiles, std::max(0.0, options.time_budget - overhead) / seconds_per_tile);
         }
-        return tiles;
+        return static_cast<int>(tiles);
     }
 
     // What was not computed: tiles that pass through, and those that are as they were. Keeps the output for next time.
@@ -358,7 +388,7 @@ private:
     std::vector<uint8_t> computed, chosen, wanted, changed, affected;
     std::vector<uint8_t> before, kept;  // the last frame's input and output
     bool kept_is_valid = false;
-    std::vector<std::vector<uint8_t>> scratch;
+    std::vector<ActivityRow> scratch;
     double seconds_per_tile = 0, overhead = 0;
 };
 
@@ -418,6 +448,7 @@ acutance_status acutance_load_memory(const void* model, size_t size, int threads
                                      acutance_engine** engine) {
     return guarded([&] {
         if (model == nullptr || engine == nullptr) invalid("model and engine must not be NULL");
+        *engine = nullptr;
         if (threads < 0 || threads > kMaxThreads)
             invalid(std::to_string(threads) + " threads; accepted: 0 to " + std::to_string(kMaxThreads));
         if (threads == 0) threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
@@ -429,7 +460,8 @@ acutance_status acutance_load_memory(const void* model, size_t size, int threads
 acutance_status acutance_load(const char* path, int threads, const char* instruction_set, acutance_engine** engine) {
     std::vector<uint8_t> bytes;
     const acutance_status status = guarded([&] {
-        if (path == nullptr) invalid("path must not be NULL");
+        if (path == nullptr || engine == nullptr) invalid("path and engine must not be NULL");
+        *engine = nullptr;
         const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path, "rb"), std::fclose);
         if (!file) throw Error(ACUTANCE_CANNOT_READ, std::string(path) + ": cannot be opened");
         uint8_t block[1 << 16];
@@ -450,11 +482,11 @@ void acutance_free(acutance_engine* engine) {
 }
 
 const char* acutance_engine_instruction_set(const acutance_engine* engine) {
-    return engine->kernels.name;
+    return engine == nullptr ? "" : engine->kernels.name;
 }
 
 int acutance_engine_threads(const acutance_engine* engine) {
-    return engine->threads;
+    return engine == nullptr ? 0 : engine->threads;
 }
 
 acutance_status acutance_process(acutance_engine* engine, const acutance_format* format, const void* luma,
@@ -480,6 +512,7 @@ acutance_status acutance_session_open(acutance_engine* engine, const acutance_ti
                                       acutance_session** session) {
     return guarded([&] {
         if (engine == nullptr || session == nullptr) invalid("engine and session must not be NULL");
+        *session = nullptr;
         check_options(options);
         *session = new acutance_session(*engine, *options);
     });
@@ -506,11 +539,11 @@ acutance_status acutance_session_process(acutance_session* session, const acutan
 }
 
 acutance_tile_counts acutance_session_counts(const acutance_session* session) {
-    return session->counts;
+    return session == nullptr ? acutance_tile_counts{} : session->counts;
 }
 
 void acutance_session_reset(acutance_session* session) {
-    session->started = false;
+    if (session != nullptr) session->started = false;
 }
 
 double acutance_peak(double seconds, int threads, const char* instruction_set) {

@@ -1,4 +1,4 @@
-// What an instruction set offers: the three passes over a row that take all the time. Everything else is shared.
+// What an instruction set offers: the passes over a row that take nearly all the time. Everything else is shared.
 //
 // Activations are int16 and lie in planes of pairs: channels 2p and 2p + 1 of a pixel beside each other, then those of
 // the next pixel; a row of a layer is one such plane after another. A vector load gives the same pair of several
@@ -9,6 +9,12 @@
 
 #include <cstddef>
 #include <cstdint>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define ACUTANCE_X86
+#elif defined(__aarch64__) || defined(_M_ARM64)
+#define ACUTANCE_ARM64
+#endif
 
 namespace acutance {
 
@@ -25,7 +31,7 @@ struct PackedLayer {
     const int16_t* slope;    // [group * kGroup]
 };
 
-// Pixels [begin, end) of one row of one layer. Pointers are to pixel 0 of plane 0; pixels begin - 1 and end are read,
+// Pixels [begin, end) of one row of one layer, counted from where the planes begin. Pixels begin - 1 and end are read,
 // and up to Kernels::overrun pixels past the end are read and written.
 struct ConvRow {
     const int16_t* source[3];  // the rows above, here and below
@@ -62,5 +68,8 @@ struct Kernels {
     // Multiply-accumulates done by `rounds` rounds of nothing but the instruction the convolutions live on.
     uint64_t (*peak)(uint64_t rounds);
 };
+
+// Each in its file; dispatch.cpp picks.
+extern const Kernels kPortable, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kNeon;
 
 }  // namespace acutance

@@ -3,7 +3,6 @@
 
 #include <immintrin.h>
 
-#include "dispatch.h"
 #include "kernels_impl.h"
 
 namespace acutance {

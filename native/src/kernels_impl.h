@@ -1,22 +1,25 @@
-// The kernels, once, for any instruction set. Included by one file per set, which first defines, in its own unnamed
-// namespace:
+// clang-format off
+// The kernels, once, for any instruction set. Included by one file per set, which first defines, in its own unnamed namespace:
 //
 //   struct Isa {
-//       static constexpr int lanes;      pixels in a vector
-//       static constexpr int vectors;    vectors of pixels computed together: kGroup * vectors sums stay in registers
-//       using Pairs, Weights, Sums;      a vector of pixels' pairs; one broadcast pair of weights; a vector of int32
-//       sums static Pairs load(const int16_t*); static Weights broadcast(const int16_t*); static Sums splat(int32_t);
+//       static constexpr int lanes;    // pixels in a vector
+//       static constexpr int vectors;  // of pixels computed together: kGroup * vectors sums stay in registers
+//       using Pairs, Weights, Sums;    // a vector of pixels' pairs; one broadcast pair of weights; a vector of int32 sums
+//       static Pairs load(const int16_t*);
+//       static Weights broadcast(const int16_t*);
+//       static Sums splat(int32_t);
 //       static Sums multiply_add(Sums, Pairs, Weights);
-//       static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out);   shift, saturate,
-//       PReLU, store static void finish(Sums even, Sums odd, int shift, int16_t* out);                         the same
-//       without PReLU static int emit8(const uint8_t* codes, const int16_t* residual, int gain, uint8_t* out, int
-//       count);
-//                                        emit of the first so many 8-bit codes as fill vectors; returns how many those
-//                                        are
+//       // Shift, saturate, PReLU (of an even and an odd output: two slopes), interleave, store; and without the PReLU.
+//       static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out);
+//       static void finish(Sums even, Sums odd, int shift, int16_t* out);
+//       // What emit does, for the first so many 8-bit codes as fill vectors; returns how many those are.
+//       static int emit8(const uint8_t* codes, const int16_t* residual, int gain, uint8_t* out, int count);
+//       static void keep(Pairs&);      // to the compiler: this has changed
 //   };
 //
 // Nothing of the standard library is instantiated here: the linker might keep a copy compiled for instructions that the
 // processor lacks and use it everywhere.
+// clang-format on
 #pragma once
 
 #include <string.h>

@@ -1,7 +1,9 @@
 // NEON (AArch64): 32 registers of four sums; smlal and smlal2. Loading takes the even and the odd channels apart.
+#include "kernels.h"
+
+#if defined(ACUTANCE_ARM64)
 #include <arm_neon.h>
 
-#include "dispatch.h"
 #include "kernels_impl.h"
 
 namespace acutance {
@@ -31,7 +33,11 @@ struct Neon {
         const int32x4_t count = vdupq_n_s32(-shift);
         return vcombine_s16(vqmovn_s32(vshlq_s32(sums.low, count)), vqmovn_s32(vshlq_s32(sums.high, count)));
     }
-    static void store(int16x8_t even, int16x8_t odd, int16_t* out) { vst2q_s16(out, int16x8x2_t{{even, odd}}); }
+    static void store(int16x8_t even, int16x8_t odd, int16_t* out) {
+        const int16x8x2_t both{
+            {even, odd}};  // named: to Clang vst2q_s16 is a macro, and a comma would part its arguments
+        vst2q_s16(out, both);
+    }
     static int16x8_t prelu(int16x8_t s, int16_t slope) { return vmaxq_s16(s, vqrdmulhq_n_s16(s, slope)); }
     static void finish(Sums even, Sums odd, int shift, int16_t* out) {
         store(shifted(even, shift), shifted(odd, shift), out);
@@ -39,7 +45,13 @@ struct Neon {
     static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out) {
         store(prelu(shifted(even, shift), slope[0]), prelu(shifted(odd, shift), slope[1]), out);
     }
-    static void keep(Pairs& pixels) { __asm__("" : "+w"(pixels.val[0]), "+w"(pixels.val[1])); }
+    static void keep(Pairs& pixels) {
+#if defined(__GNUC__)
+        __asm__("" : "+w"(pixels.val[0]), "+w"(pixels.val[1]));
+#else
+        (void)pixels;
+#endif
+    }
     static int emit8(const uint8_t*, const int16_t*, int, uint8_t*, int) { return 0; }
 };
 
@@ -48,3 +60,5 @@ struct Neon {
 const Kernels kNeon = make_kernels<Neon>("neon");
 
 }  // namespace acutance
+
+#endif

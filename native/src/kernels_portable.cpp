@@ -1,5 +1,4 @@
 // Any processor: plain loops over eight pixels, which compilers turn into whatever vectors the target has.
-#include "dispatch.h"
 #include "kernels_impl.h"
 
 namespace acutance {

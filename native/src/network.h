@@ -14,6 +14,9 @@ public:
     // Throws Error (ACUTANCE_INVALID_MODEL). The format is described in docs/engine.md, "The file".
     static Network parse(const uint8_t* bytes, size_t size);
 
+    Network(Network&&) = default;  // layers_ points into storage_, which moving keeps in place
+    Network(const Network&) = delete;
+
     int unshuffle() const { return unshuffle_; }
     // Convolutions, and so how far, in unshuffled pixels, an output sees its input.
     int depth() const { return static_cast<int>(layers_.size()); }
@@ -23,6 +26,7 @@ public:
     int planes(int index) const;
 
 private:
+    Network() = default;
     struct Storage {
         std::vector<int16_t> weights, slope;
         std::vector<int32_t> bias;

@@ -31,7 +31,7 @@ void Renderer::prepare(const Picture& picture, const Rectangle& rectangle) {
         if (ring.memory.size() < needed) ring.memory.resize(needed, 0);
         if (origin_ < 0) {  // zeros left of the picture
             for (int slot = 0; slot < 3 * ring.planes; ++slot) {
-                int16_t* before = ring.memory.data() + slot * plane_ + 2 * (-1 - origin_);
+                int16_t* before = ring.memory.data() + slot * plane_ + at(-1);
                 before[0] = before[1] = 0;
             }
         }
@@ -50,11 +50,11 @@ void Renderer::prepare(const Picture& picture, const Rectangle& rectangle) {
 
 int16_t* Renderer::row(int ring, int y) {
     Ring& r = rings_[static_cast<size_t>(ring)];
-    return r.memory.data() + (y % 3) * r.planes * plane_ - 2 * static_cast<ptrdiff_t>(origin_);
+    return r.memory.data() + (y % 3) * r.planes * plane_;
 }
 
 const int16_t* Renderer::row_or_zeros(int ring, int y) {
-    return y < 0 || y >= height_ ? zeros_.data() - 2 * static_cast<ptrdiff_t>(origin_) : row(ring, y);
+    return y < 0 || y >= height_ ? zeros_.data() : row(ring, y);
 }
 
 // The pixels of row y that a ring needs: what later layers see from the wanted pixels. False where there are none.
@@ -94,7 +94,7 @@ bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
 // Zeros right of the picture, where the row's last vectors wrote something.
 void Renderer::close_edges(int ring, int y) {
     if (rings_[static_cast<size_t>(ring)].spans.back().end < width_) return;
-    int16_t* after = row(ring, y) + 2 * static_cast<ptrdiff_t>(width_);
+    int16_t* after = row(ring, y) + at(width_);
     for (int plane = 0; plane < rings_[static_cast<size_t>(ring)].planes; ++plane) {
         after[plane * plane_] = after[plane * plane_ + 1] = 0;
     }
@@ -107,15 +107,15 @@ void Renderer::load(const Picture& picture, int y) {
         for (int dy = 0; dy < r; ++dy) {
             if (r == 2) {  // a plane of pairs is a row of the picture
                 load_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end,
-                         target + dy * plane_ + 2 * span.begin);
+                         target + dy * plane_ + at(span.begin));
                 continue;
             }
             load_row(kernels_, picture, r * y + dy, r * span.begin, r * span.end, line_.data());
             for (int dx = 0; dx < r; ++dx) {
                 const int channel = dy * r + dx;
-                int16_t* out = target + (channel / 2) * plane_ + channel % 2;
+                int16_t* out = target + (channel / 2) * plane_ + channel % 2 + at(span.begin);
                 const int16_t* in = line_.data() + dx;
-                for (int x = span.begin; x < span.end; ++x, in += r) out[2 * x] = *in;
+                for (int x = span.begin; x < span.end; ++x, in += r, out += 2) *out = *in;
             }
         }
     }
@@ -128,8 +128,8 @@ void Renderer::convolve(int layer, int y) {
     task.source_plane = task.target_plane = plane_;
     task.target = row(layer + 1, y);
     for (const Span span : rings_[static_cast<size_t>(layer) + 1].spans) {
-        task.begin = span.begin;
-        task.end = span.end;
+        task.begin = span.begin - origin_;
+        task.end = span.end - origin_;
         kernels_.conv(network_.layer(layer), task);
     }
     close_edges(layer + 1, y);
@@ -142,14 +142,14 @@ void Renderer::emit(const Picture& picture, int y) {
         for (int dy = 0; dy < r; ++dy) {
             if (r == 2) {
                 emit_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end,
-                         residual + dy * plane_ + 2 * span.begin);
+                         residual + dy * plane_ + at(span.begin));
                 continue;
             }
             for (int dx = 0; dx < r; ++dx) {
                 const int channel = dy * r + dx;
-                const int16_t* in = residual + (channel / 2) * plane_ + channel % 2;
+                const int16_t* in = residual + (channel / 2) * plane_ + channel % 2 + at(span.begin);
                 int16_t* out = line_.data() + dx;
-                for (int x = span.begin; x < span.end; ++x, out += r) *out = in[2 * x];
+                for (int x = span.begin; x < span.end; ++x, out += r, in += 2) *out = *in;
             }
             emit_row(kernels_, picture, r * y + dy, r * span.begin, r * span.end, line_.data());
         }

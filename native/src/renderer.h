@@ -51,8 +51,9 @@ private:
     };
 
     void prepare(const Picture& picture, const Rectangle& rectangle);
-    int16_t* row(int ring, int y);
-    const int16_t* row_or_zeros(int ring, int y);
+    int16_t* row(int ring, int y);                 // its first plane, from pixel origin_ on
+    const int16_t* row_or_zeros(int ring, int y);  // zeros above and below the picture
+    ptrdiff_t at(int x) const { return 2 * static_cast<ptrdiff_t>(x - origin_); }  // where pixel x lies in a plane
     bool find_spans(int ring, int y, const TileMask* mask);
     void load(const Picture& picture, int y);
     void convolve(int layer, int y);

@@ -18,24 +18,24 @@ int laplacian_size(int top, const Code* above, const Code* here, const Code* bel
 
 template <class Code, class Largest, class Row>
 void measure(const Picture& picture, const TileGrid& grid, int tile_row, int32_t* activity,
-             std::vector<uint8_t>& scratch, Row&& inner) {
+             std::vector<Largest>& largest, Row&& inner) {
     const int width = picture.width, height = picture.height;
-    scratch.assign(static_cast<size_t>(width) * sizeof(Largest), 0);
-    Largest* largest = reinterpret_cast<Largest*>(scratch.data());
+    largest.assign(static_cast<size_t>(width), 0);
     const int last = std::min((tile_row + 1) * grid.side, height);
     for (int y = tile_row * grid.side; y < last; ++y) {
         const Code* above = picture.luma_row<Code>(std::max(y - 1, 0));
         const Code* here = picture.luma_row<Code>(y);
         const Code* below = picture.luma_row<Code>(std::min(y + 1, height - 1));
-        if (width > 2) inner(above + 1, here + 1, below + 1, largest + 1, width - 2);
-        for (int x = 0; x < width; x += std::max(width - 1, 1)) {  // the two ends, whose neighbours are themselves
+        if (width > 2) inner(above + 1, here + 1, below + 1, largest.data() + 1, width - 2);
+        for (const int x : {0, width - 1}) {  // whose neighbours on one side are themselves
             const int size = laplacian_size(picture.samples.top, above, here, below, x, width);
-            largest[x] = std::max(largest[x], static_cast<Largest>(size));
+            Largest& most = largest[static_cast<size_t>(x)];
+            most = std::max(most, static_cast<Largest>(size));
         }
     }
     for (int column = 0; column < grid.columns; ++column) {
         const int end = std::min((column + 1) * grid.side, width);
-        activity[column] = *std::max_element(largest + column * grid.side, largest + end);
+        activity[column] = *std::max_element(largest.begin() + column * grid.side, largest.begin() + end);
     }
 }
 
@@ -47,15 +47,14 @@ TileGrid TileGrid::over(int width, int height, int unshuffle) {
 }
 
 void measure_activity(const Kernels& kernels, const Picture& picture, const TileGrid& grid, int tile_row,
-                      int32_t* activity, std::vector<uint8_t>& scratch) {
+                      int32_t* activity, ActivityRow& row) {
     if (picture.kind == Kind::kCodes8) {
-        measure<uint8_t, int16_t>(picture, grid, tile_row, activity, scratch, kernels.activity8);
+        measure<uint8_t>(picture, grid, tile_row, activity, row.of8, kernels.activity8);
     } else {
-        measure<uint16_t, int32_t>(
-            picture, grid, tile_row, activity, scratch,
-            [&](const uint16_t* above, const uint16_t* here, const uint16_t* below, int32_t* largest, int count) {
-                kernels.activity16(picture.samples.top, above, here, below, largest, count);
-            });
+        measure<uint16_t>(picture, grid, tile_row, activity, row.of16,
+                          [&](auto above, auto here, auto below, auto largest, int count) {
+                              kernels.activity16(picture.samples.top, above, here, below, largest, count);
+                          });
     }
 }
 
@@ -91,6 +90,15 @@ void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_
         admitted += tiles_at[static_cast<size_t>(lowest)];
     }
     for (size_t i = 0; i < count; ++i) chosen[i] = level(i) >= lowest ? 1 : 0;
+    if (lowest <= threshold) return;
+    for (const bool before : {true, false}) {
+        for (size_t i = 0; i < count && admitted < limit; ++i) {
+            if (level(i) == lowest - 1 && (was_computed[i] != 0) == before) {
+                chosen[i] = 1;
+                ++admitted;
+            }
+        }
+    }
 }
 
 void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius,

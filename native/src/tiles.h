@@ -16,17 +16,23 @@ struct TileGrid {
     int count() const { return columns * rows; }
 };
 
-// The activity of one row of tiles: the largest |4c - left - right - above - below| of each. `scratch` is memory to
-// work in.
+// A picture row of activities to work in.
+struct ActivityRow {
+    std::vector<int16_t> of8;
+    std::vector<int32_t> of16;
+};
+
+// The activity of one row of tiles: the largest |4c - left - right - above - below| of each.
 void measure_activity(const Kernels& kernels, const Picture& picture, const TileGrid& grid, int tile_row,
-                      int32_t* activity, std::vector<uint8_t>& scratch);
+                      int32_t* activity, ActivityRow& row);
 
 // Compares one row of tiles with `before` (the last frame's samples, without gaps between rows), marks what differs and
 // brings `before` up to date.
 void find_changes(const Picture& picture, const TileGrid& grid, int tile_row, uint8_t* before, uint8_t* changed);
 
-// The tiles to compute: those whose level reaches the threshold, or as many of the highest levels as the limit admits.
-// was_computed: of the last frame, 0 or 1 each; level = (activity + activity / 4 where it was) >> (bits - 8).
+// The tiles to compute: those whose level reaches the threshold, or as many of the highest levels as the limit admits;
+// of the level that it admits in part, first those computed in the last frame, then the others, row by row.
+// was_computed: 0 or 1 each; level = (activity + activity / 4 where it was) >> (bits - 8).
 void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_t>& was_computed, int bits,
                   int threshold, int limit, std::vector<uint8_t>& chosen);
 

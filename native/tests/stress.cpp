@@ -6,9 +6,12 @@
 //
 // Prints what differs and returns 1; a crash or a sanitizer's report is a failure too.
 #include <algorithm>
+#include <atomic>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <random>
 #include <string>
 #include <thread>
@@ -20,6 +23,29 @@
 #endif
 
 #include "acutance.h"
+
+// Allocations to go before one fails; counted by the operator below, in any thread.
+std::atomic<long> allocations_left{LONG_MAX};
+
+void* operator new(size_t size) {
+    if (allocations_left != LONG_MAX && allocations_left-- <= 0) throw std::bad_alloc();
+    void* memory = std::malloc(size == 0 ? 1 : size);
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+}
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+    try {
+        return operator new(size);
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+    std::free(memory);
+}
 
 namespace {
 
@@ -136,11 +162,25 @@ void check_one() {
                                                     strength) == ACUTANCE_OK,
                            "session process");
                     const acutance_tile_counts counts = acutance_session_counts(session);
-                    expect(counts.computed + counts.passed + counts.reused == counts.tiles, "tiles are accounted for");
+                    expect(counts.tiles > 0 && counts.computed + counts.passed + counts.reused == counts.tiles,
+                           "tiles are accounted for");
                     if (options.threshold == 0)
                         expect(kept.pixels(format.height) == reference, "a session differs: " + where);
                     if (options.reuse != 0 && frame > 1 && strength > 0)
                         expect(counts.computed == 0, "a still frame is reused");
+                }
+                // Other options, and a fresh start, on the way.
+                const acutance_tile_options other{number(0, 100), 0, number(0, 1) * 1e-6, number(0, 1)};
+                expect(acutance_session_set_options(session, &other) == ACUTANCE_OK, "new options");
+                if (number(0, 1) != 0) acutance_session_reset(session);
+                for (const acutance_tile_options& now : {other, acutance_tile_options{}, other, options}) {
+                    acutance_session_set_options(session, &now);
+                    Plane kept(format, 0, false);
+                    acutance_session_process(session, &format, luma.first, luma.stride, kept.first, kept.stride,
+                                             strength);
+                    const acutance_tile_counts counts = acutance_session_counts(session);
+                    if (counts.passed == 0)
+                        expect(kept.pixels(format.height) == reference, "options changed on the way: " + where);
                 }
                 acutance_session_close(session);
             }
@@ -195,7 +235,12 @@ void check_arguments() {
     expect(refused({8, 8, 10, 0}, in + 1, 16, 1), "an odd address");
     expect(refused({4, 8, 10, 0}, in, 17, 1), "an odd stride");
     acutance_engine* none = nullptr;
-    expect(acutance_load_memory(in, 4, 1, "sse9", &none) != ACUTANCE_OK, "an unknown instruction set");
+    const std::vector<uint8_t> model = random_model(2, 4, 1);
+    expect(acutance_load_memory(model.data(), model.size(), 1, "sse9", &none) == ACUTANCE_UNSUPPORTED,
+           "an unknown instruction set");
+    expect(none == nullptr, "nothing is returned on failure");
+    expect(refused(good, out + 8, 16, 1), "planes overlap");
+    expect(refused(good, in, PTRDIFF_MIN, 1), "an absurd stride");
     expect(acutance_load("/nonexistent/model.acu", 1, nullptr, &none) == ACUTANCE_CANNOT_READ, "a missing file");
     const acutance_tile_options odd{-1, 0, 0, 0};
     acutance_session* session = nullptr;
@@ -239,6 +284,67 @@ void check_threads() {
     acutance_free(engine);
 }
 
+// Memory that runs out, at every point where it is asked for, is an error and nothing else: later frames are right.
+void check_memory() {
+    const std::vector<uint8_t> model = random_model(2, 8, 2);
+    const acutance_format format{150, 90, 8, 0};
+    Plane luma(format, 0, false), expected(format, 0, false), out(format, 0, false);
+    fill(luma, format);
+    for (const int threads : {1, 3}) {
+        bool ran_out = true;
+        for (int point = 0; ran_out && point < 1000; ++point) {
+            acutance_engine* engine = load(model, threads, nullptr);
+            acutance_process(engine, &format, luma.first, luma.stride, expected.first, expected.stride, 1.0);
+            acutance_free(engine);
+            engine = load(model, threads, nullptr);
+            const acutance_tile_options options{0, 0, 0, 1};
+            acutance_session* session = nullptr;
+            acutance_session_open(engine, &options, &session);
+            ran_out = false;
+            for (int frame = 0; frame < 4; ++frame) {
+                std::fill(out.memory.begin(), out.memory.end(), uint8_t{0});
+                if (frame == point % 2) allocations_left = point / 2;
+                const acutance_status status =
+                    acutance_session_process(session, &format, luma.first, luma.stride, out.first, out.stride, 1.0);
+                ran_out = ran_out || (frame == point % 2 && allocations_left < 0);
+                allocations_left = LONG_MAX;
+                if (status == ACUTANCE_OK) expect(out.memory == expected.memory, "a frame after memory ran out");
+                if (status != ACUTANCE_OK) expect(status == ACUTANCE_OUT_OF_MEMORY, "out of memory is called that");
+            }
+            acutance_session_close(session);
+            acutance_free(engine);
+            if (point % 2 == 0) ran_out = true;  // the second frame allocates less than the first
+        }
+    }
+}
+
+// Models and pictures at the edge of what is accepted.
+void check_extremes() {
+    acutance_engine* engine = load(random_model(1, 200, 4), 3, nullptr);
+    const acutance_format high{1, 2000, 8, 0};
+    Plane column(high, 0, false), sharp(high, 0, false);
+    fill(column, high);
+    expect(acutance_process(engine, &high, column.first, column.stride, sharp.first, sharp.stride, 1.0) == ACUTANCE_OK,
+           "a high picture");
+    acutance_free(engine);
+    engine = load(random_model(2, 4, 64), 3, nullptr);
+    const acutance_format wide{65535, 2, 8, 0};
+    Plane luma(wide, 0, false), out(wide, 0, false);
+    fill(luma, wide);
+    expect(acutance_process(engine, &wide, luma.first, luma.stride, out.first, out.stride, 1.0) == ACUTANCE_OK,
+           "a wide picture");
+    const acutance_tile_options day{0, 0, 86400.0, 0};
+    acutance_session* session = nullptr;
+    expect(acutance_session_open(engine, &day, &session) == ACUTANCE_OK, "session");
+    for (int frame = 0; frame < 3; ++frame) {
+        acutance_session_process(session, &wide, luma.first, luma.stride, out.first, out.stride, 1.0);
+        expect(acutance_session_counts(session).passed == 0, "a day is enough for every tile");
+    }
+    acutance_session_close(session);
+    acutance_free(engine);
+    expect(acutance_peak(0.01, 2, nullptr) > 0, "the peak");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -247,6 +353,8 @@ int main(int argc, char** argv) {
     check_arguments();
     check_damage();
     check_threads();
+    check_memory();
+    check_extremes();
     for (int i = 0; i < rounds && failures < 10; ++i) check_one();
     std::printf("%d rounds, %d failures; instruction sets:", rounds, failures);
     for (const char* const* name = acutance_instruction_sets(); *name != nullptr; ++name) std::printf(" %s", *name);

@@ -16,6 +16,7 @@ from acutance.distill.checkpoint import Checkpoint, load_checkpoint, save_checkp
 from acutance.distill.log import RunLog
 from acutance.distill.options import RunOptions
 from acutance.distill.schedule import learning_rate
+from acutance.distill.soap import SOAP
 from acutance.distill.task import DistillationTask
 from acutance.distill.validation import validate
 from acutance.errors import ConfigError
@@ -153,6 +154,8 @@ def _best(psnr: float) -> str:
 
 def _optimizer(student: nn.Module, options: RunOptions) -> torch.optim.Optimizer:
     o = options.optimizer
+    if o.name == "soap":
+        return SOAP(student.parameters(), lr=o.lr, betas=o.betas)
     kind = torch.optim.AdamW if o.name == "adamw" else torch.optim.Adam
     # Fused: for networks this small the plain step costs as much as a layer.
     return kind(student.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay, fused=True)

@@ -104,17 +104,25 @@ class Session(ABC):
         if self._closed:
             raise EngineError("the session is closed")
         strength = check_strength(strength)
-        out = check_plane(luma, bit_depth, out)
+        luma, out = check_plane(luma, bit_depth, out)
         settings = (luma.shape, bit_depth, bool(full_range), strength)
         if settings != self._settings:
             self.reset()
             self._settings = settings
-        self._counts = self._sharpen(luma, strength, bit_depth, bool(full_range), out)
+        self._counts = self._sharpen(luma, strength, int(bit_depth), bool(full_range), out)
         return out
 
     @abstractmethod
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
         """What :meth:`process` does, once everything has been checked. Strength may be 0: all tiles are passed then."""
+
+    def set_options(self, options: TileOptions) -> None:
+        """Other options from the next frame on; the last frame is remembered.
+
+        Raises EngineError where the engine has none.
+        """
+        if options != TileOptions():
+            raise EngineError("this session has no tile options")
 
     def reset(self) -> None:
         """Forget the last frame, as after a cut or a seek."""
@@ -153,18 +161,20 @@ class Engine(ABC):
     ) -> Plane:
         """Sharpen a luma plane.
 
-        luma: H x W, uint8 (bit_depth 8) or uint16 (9 to 16), any strides, any size from 1 x 1.
+        luma: H x W, uint8 (bit_depth 8) or uint16 (9 to 16), any strides, any size from 1 x 1: a numpy array, or what
+            has the buffer protocol or DLPack. It is read where it lies.
         strength: 0 to 2; the residual is multiplied by it. 0 returns the input bit for bit.
         full_range: black is 0 and white the largest value, rather than 16 and 235 (times 4 for 10 bit).
         out: written to and returned where given; same shape and type as ``luma``, not overlapping it.
+        Returns ``out`` as a numpy array.
         Raises UsageError for values out of range, EngineError for planes that do not fit.
         """
         strength = check_strength(strength)
-        out = check_plane(luma, bit_depth, out)
+        luma, out = check_plane(luma, bit_depth, out)
         if strength == 0.0:
             out[...] = luma
         else:
-            self._sharpen(luma, strength, bit_depth, full_range, out)
+            self._sharpen(luma, strength, int(bit_depth), bool(full_range), out)
         return out
 
     def session(self, options: TileOptions = TileOptions()) -> Session:
@@ -205,24 +215,51 @@ def check_strength(strength: float) -> float:
     return float(strength)
 
 
-def check_plane(luma: Plane, bit_depth: int, out: Plane | None) -> Plane:
-    """Validate a plane and where its result goes; returns ``out``, made where it was None."""
+def as_plane(value: object) -> object:
+    """Planes of other libraries as numpy arrays on the same memory: the buffer protocol or DLPack. Others are returned
+    as they are, for :func:`check_plane` to refuse."""
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        return np.asarray(memoryview(value))  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    if hasattr(value, "__dlpack__"):
+        try:
+            return np.from_dlpack(value)
+        except (BufferError, RuntimeError, TypeError):
+            return value
+    return value
+
+
+def check_plane(luma: object, bit_depth: int, out: object) -> tuple[Plane, Plane]:
+    """Validate a plane and where its result goes; returns both as arrays, the second made where it was None."""
+    luma = as_plane(luma)
     if not isinstance(luma, np.ndarray) or luma.ndim != 2 or luma.size == 0:
         raise EngineError(f"a luma plane is a two-dimensional array that is not empty, not {_describe(luma)}")
-    if not 8 <= bit_depth <= 16:
-        raise EngineError(f"bit depth must lie between 8 and 16, not {bit_depth}")
+    if not isinstance(bit_depth, int | np.integer) or not 8 <= bit_depth <= 16:
+        raise EngineError(f"bit depth must be an integer from 8 to 16, not {bit_depth}")
     expected = np.uint8 if bit_depth == 8 else np.uint16
     if luma.dtype != expected:
         raise EngineError(f"a plane of {bit_depth} bits is {np.dtype(expected)}, not {luma.dtype}")
     if out is None:
-        return np.empty_like(luma, order="C", subok=False)
+        return luma, np.empty_like(luma, order="C", subok=False)
+    out = as_plane(out)
     if not isinstance(out, np.ndarray) or out.shape != luma.shape or out.dtype != luma.dtype:
         raise EngineError(f"out must be {_describe(luma)}, not {_describe(out)}")
     if not out.flags.writeable:
         raise EngineError("out is read-only")
-    if np.may_share_memory(luma, out):
+    if _overlap(luma, out):
         raise EngineError("out overlaps the input")
-    return out
+    return luma, out
+
+
+def _overlap(luma: Plane, out: Plane) -> bool:
+    """Exact where that is cheap: the halves of one buffer may be interleaved row by row."""
+    try:
+        return np.shares_memory(luma, out, max_work=10_000)  # type: ignore[arg-type] # any number is allowed
+    except np.exceptions.TooHardError:
+        return True
 
 
 def pad_to_multiple(luma: NDArray[np.generic], multiple: int) -> NDArray[np.generic]:

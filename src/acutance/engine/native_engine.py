@@ -65,28 +65,42 @@ class NativeEngine(Engine):
         _call(self._engine.process, luma, out, strength, bit_depth, full_range)
 
 
+_MOST_THREADS = 256
 _BEYOND_EVERY_ACTIVITY = 1 << 16  # more than any tile reaches, and what a C int holds
 
 
 class _NativeSession(Session):
     def __init__(self, engine: _native.Engine, options: TileOptions) -> None:
         super().__init__()
-        self._session = _native.Session(
-            engine,
-            min(options.threshold, _BEYOND_EVERY_ACTIVITY),
-            # The C interface takes 0 for no limit, and there is no tile in so small a share.
-            0.0 if options.tile_budget is None else max(options.tile_budget, 1e-12),
-            options.time_budget or 0.0,
-            options.reuse,
-        )
+        self._session: _native.Session | None = _native.Session(engine, *_arguments(options))
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
-        _call(self._session.process, luma, out, strength, bit_depth, full_range)
-        return TileCounts(*self._session.counts)
+        _call(self._open.process, luma, out, strength, bit_depth, full_range)
+        return TileCounts(*self._open.counts)
+
+    def set_options(self, options: TileOptions) -> None:
+        self._open.set_options(*_arguments(options))
 
     def reset(self) -> None:
         super().reset()
-        self._session.reset()
+        if self._session is not None:
+            self._session.reset()
+
+    def close(self) -> None:
+        super().close()
+        self._session = None  # with it go the two frames it remembers
+
+    @property
+    def _open(self) -> _native.Session:
+        if self._session is None:
+            raise EngineError("the session is closed")
+        return self._session
+
+
+def _arguments(options: TileOptions) -> tuple[int, float, float, bool]:
+    """What the C interface takes: 0 for no limit. There is no tile in so small a share as stands here for none."""
+    share = 0.0 if options.tile_budget is None else max(options.tile_budget, 1e-12)
+    return min(options.threshold, _BEYOND_EVERY_ACTIVITY), share, options.time_budget or 0.0, options.reuse
 
 
 def usable_cores() -> int:

@@ -47,11 +47,12 @@ class TileSession(Session):
         if self._last is not None:
             activity += np.where(self._last[1], activity >> 2, 0)
         options = self._options
-        chosen = choose(activity >> (bit_depth - 8), options.threshold, options.most(activity.size))
+        before = np.zeros(activity.shape, bool) if self._last is None else self._last[1]
+        chosen = choose(activity >> (bit_depth - 8), options.threshold, options.most(activity.size), before)
         reused = np.zeros_like(chosen)
         if options.reuse and self._last is not None:
-            before, was_chosen = self._last
-            changed = _largest_of_tiles((luma != before).astype(np.int32), self._side) > 0
+            last, was_chosen = self._last
+            changed = _largest_of_tiles((luma != last).astype(np.int32), self._side) > 0
             reused = chosen & was_chosen & undisturbed(changed, self._side, self._radius)
         self._last = luma.copy(), chosen
         if chosen.any():
@@ -60,6 +61,9 @@ class TileSession(Session):
             np.copyto(out, whole, where=_pixels_of(chosen, self._side, luma.shape))
         computed, skipped = int(chosen.sum()), int(reused.sum())
         return TileCounts(chosen.size, computed - skipped, chosen.size - computed, skipped)
+
+    def set_options(self, options: TileOptions) -> None:
+        self._options = options
 
     def reset(self) -> None:
         super().reset()
@@ -78,14 +82,16 @@ def tile_activity(luma: Plane, bit_depth: int, side: int) -> NDArray[np.int32]:
     return _largest_of_tiles(np.abs(4 * codes - c[:-2, 1:-1] - c[2:, 1:-1] - c[1:-1, :-2] - c[1:-1, 2:]), side)
 
 
-def choose(level: NDArray[np.int32], threshold: int, most: int) -> Tiles:
-    """The tiles to compute: those of at least the least level from ``threshold`` that no more than ``most`` reach.
+def choose(level: NDArray[np.int32], threshold: int, most: int, before: Tiles) -> Tiles:
+    """The tiles to compute: of those of at least the threshold's level, the ``most`` highest.
 
-    level: of each tile, activity in 8-bit code values. Tiles of equal level are chosen or left together.
+    level: of each tile, activity in 8-bit code values. before: the tiles computed in the last frame, which come first
+    among those of equal level; then the upper ones, and the left ones.
     """
-    if most < level.size:
-        threshold = max(threshold, int(np.sort(level, axis=None)[::-1][most]) + 1)
-    return np.asarray(level >= threshold)
+    order = np.lexsort((~before.ravel(), -level.ravel()))[:most]  # stable: row by row among equals
+    chosen = np.zeros(level.size, bool)
+    chosen[order] = level.ravel()[order] >= threshold
+    return chosen.reshape(level.shape)
 
 
 def undisturbed(changed: Tiles, side: int, radius: int) -> Tiles:
