@@ -132,6 +132,7 @@ def _card(student: Student, report: dict[str, Any]) -> str:
 | teacher | {spec.teacher} |
 | steps | {spec.steps:,} |
 | recipe | [`configs/{spec.name}.toml`](../../configs/{spec.name}.toml), SHA-256 `{spec.config_sha256[:16]}...` |
+| activity threshold on video | {spec.threshold} |
 | licence | {spec.licence} |
 
 ## Measured
