@@ -158,7 +158,8 @@ def _reuse(section: _Section) -> tuple[str, str]:
 def _seams(section: _Section) -> tuple[str, str]:
     rows = [
         [
-            f"{r['tier']}: {r['clip']}", _number(r["deviation_of_all_borders_percent"]), _number(r["deviation_percent"]),
+            f"{r['tier']}: {r['clip']}",
+            _number(r["deviation_of_all_borders_percent"]), _number(r["deviation_percent"]),
             _number(r["flicker_with_threshold"]), _number(r["flicker_without"]),
         ]
         for r in section["rows"]
