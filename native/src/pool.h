@@ -32,6 +32,7 @@ public:
 private:
     void serve(int worker);
     void take_items(int worker, const Work& work);
+    void step_aside(int worker);
 
     std::mutex mutex_;
     std::condition_variable wake_, done_;
@@ -41,6 +42,7 @@ private:
     int joined_ = 0;           // workers that are at the current job
     unsigned generation_ = 0;  // of jobs, so that a worker joins each once
     std::exception_ptr failure_;
+    std::vector<int> processors_;  // where each is at the current job, or -1
     bool closing_ = false;
     std::vector<std::thread> workers_;
 };
