@@ -6,8 +6,8 @@
 FOLDER (or ACUTANCE_DATA) holds ``clips`` and ``val/clic2025``. Content is the call test's x2 rung of the validation
 clips (H.264 at the middle rate), and the stills scaled down and up by two. Each runs through a session with one
 threshold after the other, as a file job would, until PSNR on luma, mean over frames, has lost more than it may. The
-least of what the contents allow is the student's threshold. It is meant to lose no more than 0.02 dB; what is allowed
-here is less, since other calls are other content. New weights bring no threshold: run this after
+least of what the contents allow is the student's threshold. A call is to lose no more than 0.02 dB; what is allowed
+here is less, since other calls are other content. Stills, which stand for video without compression, may lose 0.05 dB. New weights bring no threshold: run this after
 ``benchmarks/ship.py take``.
 """
 
@@ -42,6 +42,7 @@ from acutance.zoo import bundled_models
 RESULTS = Path(__file__).resolve().parent / "results" / "thresholds.json"
 LIMIT_DB = 0.02
 CALIBRATED_TO_DB = 0.015
+STILLS_MAY_LOSE_DB = 0.05  # detail without compression has more to gain than a call has
 STILLS = "val/clic2025"
 _SEAMS_ON = VAL_CLIPS[0]
 _FRAMES = 120
@@ -127,22 +128,25 @@ def calibrate(options: argparse.Namespace) -> dict[str, Any]:
 def _student_report(student: Student, engine: Engine, contents: Sequence[Content]) -> dict[str, Any]:
     trials = {}
     for content in contents:
-        trials[content.name] = list(try_thresholds(engine, content, CALIBRATED_TO_DB))
+        most = _most(content)
+        trials[content.name] = list(try_thresholds(engine, content, most))
         last = trials[content.name][-1]
         print(
-            f"{student.spec.name}, {content.name}: {allowed(trials[content.name], CALIBRATED_TO_DB)} "
+            f"{student.spec.name}, {content.name}: {allowed(trials[content.name], most)} "
             f"({last.threshold} loses {last.loss_db:.4f} dB and passes {last.passed_share:.0%})",
             file=sys.stderr,
             flush=True,
         )
-    threshold = min(allowed(made, CALIBRATED_TO_DB) for made in trials.values())
+    limits = {content.name: _most(content) for content in contents}
+    threshold = min(allowed(made, limits[name]) for name, made in trials.items())
     return {
         "threshold": threshold,
         "weights_sha256": _digest(student),
         "contents": [
             {
                 "clip": name,
-                "allows": allowed(made, CALIBRATED_TO_DB),
+                "may_lose_db": limits[name],
+                "allows": allowed(made, limits[name]),
                 "loss_db": round(made[threshold].loss_db, 5),
                 "passed_share": round(made[threshold].passed_share, 4),
                 "columns": ["threshold", "loss_db", "passed_share"],
@@ -152,6 +156,10 @@ def _student_report(student: Student, engine: Engine, contents: Sequence[Content
         ],
         "seams": _seams(student, engine, threshold, next(c for c in contents if c.name == _SEAMS_ON)),
     }
+
+
+def _most(content: Content) -> float:
+    return CALIBRATED_TO_DB if content.moving else STILLS_MAY_LOSE_DB
 
 
 # -- content --------------------------------------------------------------------------------------------------------

@@ -86,6 +86,7 @@ def _whole(setting: Setting, tier: str) -> Callable[[Luma, Luma], object]:
 def filters(setting: Setting, section: Section) -> None:
     """``unsharp`` and ``cas`` in this process, on the same 4:2:0 frames, beside ``fast`` with and without threshold."""
     worst, with_threshold = [], []
+    on_luma: list[float] = []
     for name in TEST_CLIPS:
         clip = _clip(setting, name)
         pictures = [to_av(frame) for frame in clip.frames]
@@ -102,10 +103,12 @@ def filters(setting: Setting, section: Section) -> None:
         section.add_conditions(name, timed)
         for contender in contenders:
             section.row(clip=name, name=contender.name, **timed.timing(contender.name).to_dict())
-        worst.append(timed.total_speedup("fast", "cas", period=len(clip.frames)))
+        worst.append(timed.total_speedup("fast", "cas, all planes", period=len(clip.frames)))
+        on_luma.append(timed.total_speedup("fast", "cas", period=len(clip.frames)))
         if session is not None:
             with_threshold.append(timed.total_speedup("fast, threshold", "unsharp", period=len(clip.frames)))
-    section.target("fast, every tile: times as fast as `cas` (luma only), worst clip", min(worst), 1.0, strict=True)
+    section.target("fast, every tile: times as fast as `cas`, as it comes, worst clip", min(worst), 1.0, strict=True)
+    section.target("fast, every tile: times as fast as `cas` on luma alone, worst clip", min(on_luma), 1.0, strict=True)
     section.target(
         "fast, threshold: times as fast as `unsharp`, worst clip", min(with_threshold) if with_threshold else None, 1.0
     )

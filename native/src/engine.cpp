@@ -269,9 +269,11 @@ private:
         decide(choosing, reusing);
         const double decided = seconds_now();
         const TileMask mask{grid.side / engine.network.unshuffle(), grid.columns, grid.rows, wanted.data()};
-        engine.render(workers, picture, counts.computed == counts.tiles ? nullptr : &mask);
+        Picture kept_too = picture;
+        if (reusing) kept_too.kept = kept.data();
+        engine.render(workers, kept_too, counts.computed == counts.tiles ? nullptr : &mask);
         const double rendered = seconds_now();
-        if (counts.computed < counts.tiles || reusing) fill(workers, picture, reusing);
+        if (counts.computed < counts.tiles) fill(workers, picture);
         kept_is_valid = reusing;
         std::swap(computed, chosen);
         if (counts.computed > 0) {
@@ -349,32 +351,31 @@ private:
         return static_cast<int>(tiles);
     }
 
-    // What was not computed: tiles that pass through, and those that are as they were. Keeps the output for next time.
-    void fill(Workers& workers, const Picture& picture, bool reusing) {
+    // What was not computed: tiles that pass through, and those that are as they were.
+    void fill(Workers& workers, const Picture& picture) {
         const size_t sample = static_cast<size_t>(picture.sample_bytes());
         const size_t row_bytes = static_cast<size_t>(picture.width) * sample;
         const size_t tile_bytes = static_cast<size_t>(grid.side) * sample;
-        const auto state = [this](size_t tile) { return wanted[tile] != 0 ? 0 : chosen[tile] != 0 ? 1 : 2; };
+        enum State { kComputed, kReused, kPassed };
+        const auto state = [this](size_t tile) {
+            return wanted[tile] != 0 ? kComputed : chosen[tile] != 0 ? kReused : kPassed;
+        };
         const int parts = std::min(grid.rows, 4 * workers.pool.threads());
         workers.pool.run(parts, [&](int, int part) {
             for (int row = grid.rows * part / parts; row < grid.rows * (part + 1) / parts; ++row) {
                 const size_t first = static_cast<size_t>(row) * static_cast<size_t>(grid.columns);
                 const int last_line = std::min((row + 1) * grid.side, picture.height);
                 for (int column = 0; column < grid.columns;) {
-                    const int run = column, what = state(first + static_cast<size_t>(column));
+                    const int run = column;
+                    const State what = state(first + static_cast<size_t>(column));
                     while (column < grid.columns && state(first + static_cast<size_t>(column)) == what) ++column;
+                    if (what == kComputed) continue;
                     const size_t begin = static_cast<size_t>(run) * tile_bytes;
                     const size_t count = std::min(static_cast<size_t>(column) * tile_bytes, row_bytes) - begin;
                     for (int y = row * grid.side; y < last_line; ++y) {
-                        uint8_t* out = picture.out_row<uint8_t>(y) + begin;
-                        uint8_t* keep = reusing ? kept.data() + static_cast<size_t>(y) * row_bytes + begin : nullptr;
-                        if (what == 2) {
-                            std::memcpy(out, picture.luma_row<uint8_t>(y) + begin, count);
-                        } else if (what == 1) {
-                            std::memcpy(out, keep, count);
-                        } else if (reusing) {
-                            std::memcpy(keep, out, count);
-                        }
+                        const uint8_t* from = what == kPassed ? picture.luma_row<uint8_t>(y)
+                                                              : kept.data() + static_cast<size_t>(y) * row_bytes;
+                        std::memcpy(picture.out_row<uint8_t>(y) + begin, from + begin, count);
                     }
                 }
             }

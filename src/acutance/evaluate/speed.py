@@ -34,6 +34,8 @@ __all__ = [
 
 Seconds = NDArray[np.float64]
 
+_PAUSE = 0.1  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -225,7 +227,8 @@ def race(
 
     rounds: how many turns each gets, or fewer where ``seconds`` have passed (every one gets as many, one at least).
     warm_up: turns beforehand that are not timed. settle: frames at the beginning of each turn that are run but not
-    timed, since the caches are full of what another contender left. peak: measures the arithmetic peak.
+    timed, since the caches are full of what another contender left; and a pause before them, since the threads of some
+    runtimes spin on for a while after their last frame. peak: measures the arithmetic peak.
     after_round: called with the number of the round, to compare what the contenders made.
     Who begins moves on by one each round. Raises UsageError.
     """
@@ -256,7 +259,9 @@ def race(
     for number in range(rounds):
         shift = number % len(contenders)
         for contender in (*contenders[shift:], *contenders[:shift]):
-            turn(contender, settle)
+            if settle:
+                time.sleep(_PAUSE)
+                turn(contender, settle)
             times[contender.name].append(turn(contender, contender.block))
         measured = peak()
         if measured is not None:
