@@ -7,7 +7,8 @@ FOLDER (or ACUTANCE_DATA) holds ``clips`` and ``val/clic2025``. Content is the c
 clips (H.264 at the middle rate), and the stills scaled down and up by two. Each runs through a session with one
 threshold after the other, as a file job would, until PSNR on luma, mean over frames, has lost more than it may. The
 least of what the contents allow is the student's threshold. A call is to lose no more than 0.02 dB; what is allowed
-here is less, since other calls are other content. Stills, which stand for video without compression, may lose 0.05 dB. New weights bring no threshold: run this after
+here is less, since other calls are other content. Stills, which stand for video without compression, may lose 0.05 dB.
+New weights bring no threshold: run this after
 ``benchmarks/ship.py take``.
 """
 
