@@ -41,16 +41,19 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         line = "-" if kind == "ours" else ""
         axes.plot(xs, ys, f"o{line}", color=colour, label=_LABELS[kind], markersize=8 if kind == "ours" else 6)
         for x, y, name in chosen:
-            axes.annotate(name, (x, y), xytext=(6, 6), textcoords="offset points", fontsize=9, color=colour)
+            axes.annotate(
+                name, (x, y), xytext=(6, 6) if kind == "ours" else (-5, -14), textcoords="offset points", fontsize=9,
+                color=colour, ha="left" if kind == "ours" else "right",
+            )  # fmt: skip
     for rate in (30, 60):
         axes.axvline(rate, color="#999999", linewidth=0.8, linestyle=":")
         axes.annotate(
-            f"{rate} fps", (rate, 0.02), xycoords=("data", "axes fraction"), rotation=90, ha="right", fontsize=8,
+            f"{rate} fps", (rate, 0.9), xycoords=("data", "axes fraction"), rotation=90, ha="right", fontsize=8,
             color="#777777",
         )  # fmt: skip
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.margins(x=0.14, y=0.12)
+    axes.margins(x=0.18, y=0.12)
     axes.set_xlabel(f"frames a second to 1920x1080, threads: {section['threads']}")
     axes.set_ylabel("PSNR on luma, Set5 x2, dB")
     axes.grid(alpha=0.25)
