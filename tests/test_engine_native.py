@@ -198,13 +198,24 @@ def test_several_threads_share_one_engine() -> None:
 def test_other_python_threads_run_while_it_works() -> None:
     engine = NativeEngine(find_student("quality"), threads=1)
     plane = np.zeros((1080, 1920), np.uint8)
-    worker = threading.Thread(target=lambda: [engine.process(plane) for _ in range(2)], name="sharpening")
-    ticks = 0
+    frames, ticks = 0, 0
+    enough = threading.Event()
+
+    def work() -> None:
+        nonlocal frames
+        while not enough.is_set():
+            engine.process(plane)
+            frames += 1
+
+    worker = threading.Thread(target=work, name="sharpening")
     worker.start()
-    while worker.is_alive():
+    deadline = time.monotonic() + 20
+    while ticks < 10 * (frames + 1) and time.monotonic() < deadline:  # with the GIL held there is one tick a frame
         time.sleep(0.001)
         ticks += 1
-    assert ticks > 20  # with the GIL held there would be one or two
+    enough.set()
+    worker.join()
+    assert ticks >= 10 * frames
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
