@@ -209,7 +209,6 @@ def test_integers_cost_less_than_a_fiftieth_of_a_decibel(tier: str, data_folder:
         sharp = crop_to_multiple(image.load())[:240, :240]
         truth, luma = luma_from_rgb(sharp), luma_from_rgb(down_up(sharp, 2).same_size)
         exact, integer = luma + float_residual(student, luma), luma + engine.residual(luma)
-        assert psnr(exact, integer) > 55  # what binds is the mean loss below
         lost.append(psnr(exact, truth, border=2) - psnr(integer, truth, border=2))
     assert np.mean(lost) < 0.02
 
