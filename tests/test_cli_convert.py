@@ -63,7 +63,7 @@ def test_json_tells_of_each_layer(shoot) -> None:
     network = convert(find_student("fast"))
     assert [layer["shift"] for layer in told["layers"]] == [layer.shift for layer in network.layers]
     assert all(0 < layer["bound"] < 1 for layer in told["layers"])
-    assert all(0.4 < layer["largest"] <= 1 and layer["saturated"] == 0 for layer in told["layers"][:-1])
+    assert all(0.05 < layer["largest"] <= 1 and layer["saturated"] == 0 for layer in told["layers"][:-1])
     assert told["measured_on"] == "drawn"
     assert told["psnr_outputs"] > 50
     assert told["delta"] is None

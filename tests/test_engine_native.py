@@ -27,18 +27,19 @@ from acutance.engine.native_engine import NativeEngine, instruction_sets
 
 
 def random_network(shape: StudentShape, seed: int) -> IntegerNetwork:
-    """Weights as large as the overflow proof allows, so that sums, shifts and saturation are all at work."""
+    """Weights as large as the proofs allow, so that sums, shifts and saturation are all at work."""
     rng = np.random.default_rng(seed)
     layers = []
     for number, (inputs, outputs) in enumerate(shape.layer_channels):
         weight = rng.normal(size=(outputs, inputs, 3, 3))
         weight *= 60000 / np.abs(weight).sum(axis=(1, 2, 3), keepdims=True)
+        weight *= np.minimum(1, 32700 / np.abs(weight).sum(axis=2, keepdims=True))
         last = number + 1 == len(shape.layer_channels)
         layers.append(
             IntegerLayer(
-                np.rint(weight).clip(-32767, 32767).astype(np.int16),
+                np.rint(weight).clip(-16383, 16383).astype(np.int16),
                 rng.integers(-(1 << 24), 1 << 24, outputs, dtype=np.int32),
-                None if last else rng.integers(-32767, 32768, outputs, dtype=np.int16),
+                None if last else rng.integers(-32766, 32768, outputs, dtype=np.int16),
                 int(rng.integers(9, 17)),
             )
         )
@@ -270,7 +271,7 @@ def test_wrong_calls_are_errors_and_not_crashes() -> None:
 
 def test_damaged_models_are_refused() -> None:
     good = random_network(StudentShape(2, 4, 1), 0).to_bytes()
-    for damaged in (b"", good[:7], good[:-1], good + b"\0", b"X" + good[1:], good[:8] + b"\2" + good[9:]):
+    for damaged in (b"", good[:7], good[:-1], good + b"\0", b"X" + good[1:], good[:8] + b"\1" + good[9:]):
         with pytest.raises(ValueError, match="not a usable model"):
             _native.Engine(damaged, 1)
 
@@ -278,8 +279,15 @@ def test_damaged_models_are_refused() -> None:
 def test_weights_that_could_overflow_are_refused() -> None:
     network = random_network(StudentShape(2, 4, 0), 0)
     data = bytearray(network.to_bytes())
-    data[28 : 28 + 4 * 9 * 2] = np.full(36, 32767, "<i2").tobytes()  # of the first output
+    data[28 : 28 + 4 * 9 * 2] = np.full(36, 10922, "<i2").tobytes()  # of the first output
     with pytest.raises(ValueError, match="layer 0, output 0: its sum could reach"):
+        _native.Engine(bytes(data), 1)
+
+
+def test_weights_whose_combinations_do_not_fit_are_refused() -> None:
+    data = bytearray(random_network(StudentShape(2, 4, 0), 0).to_bytes())
+    data[28:30] = np.array(16384, "<i2").tobytes()
+    with pytest.raises(ValueError, match=r"layer 0, output 0: weights of 16384, -?\d+, -?\d+ are too large"):
         _native.Engine(bytes(data), 1)
 
 

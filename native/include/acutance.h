@@ -80,7 +80,7 @@ typedef struct acutance_format {
 ACUTANCE_API acutance_status acutance_process(acutance_engine* engine, const acutance_format* format, const void* luma,
                                               ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength);
 
-/* The residual alone, for pictures that are not planes of integer luma. Samples in and out are 128 times 8-bit
+/* The residual alone, for pictures that are not planes of integer luma. Samples in and out are 64 times 8-bit
  * limited-range codes. */
 ACUTANCE_API acutance_status acutance_residual(acutance_engine* engine, int width, int height, const int16_t* luma,
                                                ptrdiff_t luma_stride, int16_t* residual, ptrdiff_t residual_stride);

@@ -5,6 +5,17 @@
 // neighbouring pixels; multiplying it by a broadcast pair of weights and adding the two products is one instruction on
 // x86. With an unshuffle factor of 2 a plane is a row of the picture, so pixel_unshuffle and pixel_shuffle cost
 // nothing.
+//
+// Two rows of a layer are made at once, with two thirds of the multiplications they take one by one (Winograd's
+// F(2, 3), arXiv 1509.09308, down the columns). For a column (g0, g1, g2) of a kernel and the rows a, b, c, d of its
+// input, of which the first row sees a, b, c and the second b, c, d:
+//
+//     sum      = (g0 + g1 + g2) * (b + c)        2 * first  = sum + difference + 2 * g0 * (a - c)
+//     difference = (g0 - g1 + g2) * (c - b)      2 * second = sum - difference - 2 * g2 * (b - d)
+//
+// All of it in integers, so the results are those of the plain convolution, bit for bit: activations and weights are
+// bounded such that every operand fits in int16, and twice every result in int32 (docs/engine.md); what is summed in
+// between may wrap around.
 #pragma once
 
 #include <cstddef>
@@ -20,24 +31,28 @@ namespace acutance {
 
 inline constexpr int kGroup = 4;  // outputs computed together; layers are padded to a multiple with weights of zero
 
-// A layer as the kernels read it.
+// The products of the formulas above, in the order in which they are summed.
+enum Part { kSum, kDifference, kFirst, kSecond, kParts };
+
+// A layer as the kernels read it. What it computes before the shift is twice the layer's sums.
 struct PackedLayer {
     int pairs;   // of inputs
     int groups;  // of outputs
     int shift;
     bool activated;          // the last layer has no PReLU
-    const int16_t* weights;  // [group][pair][3 x 3 tap][kGroup][2]
-    const int32_t* bias;     // [group * kGroup]
+    const int16_t* weights;  // [group][kParts][pair][3 columns][kGroup][2]
+    const int32_t* bias;     // [group * kGroup], twice the layer's
     const int16_t* slope;    // [group * kGroup]
 };
 
-// Pixels [begin, end) of one row of one layer, counted from where the planes begin. Pixels begin - 1 and end are read,
-// and up to Kernels::overrun pixels past the end are read and written.
-struct ConvRow {
-    const int16_t* source[3];  // the rows above, here and below
+// Pixels [begin, end) of two neighbouring rows of one layer, counted from where the planes begin. Pixels begin - 1 and
+// end are read, and up to Kernels::overrun pixels past the end are read and written.
+struct ConvRows {
+    const int16_t* source[4];  // the row above, the two rows, the row below
     ptrdiff_t source_plane;    // int16s from plane to plane
-    int16_t* target;
+    int16_t* target[2];
     ptrdiff_t target_plane;
+    int16_t* scratch;  // Kernels::scratch_of_pair int16s for each pair of inputs, at a multiple of 64 bytes
     int begin, end;
 };
 
@@ -54,7 +69,8 @@ struct Samples {
 struct Kernels {
     const char* name;
     int overrun;
-    void (*conv)(const PackedLayer&, const ConvRow&);
+    int scratch_of_pair;
+    void (*conv)(const PackedLayer&, const ConvRows&);
     // Codes to int16 activations, one picture row.
     void (*load8)(const Samples&, const uint8_t* codes, int16_t* out, int count);
     void (*load16)(const Samples&, const uint16_t* codes, int16_t* out, int count);

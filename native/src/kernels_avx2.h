@@ -30,10 +30,20 @@ struct Avx2 {
 #endif
     }
 
+    static Sums add(Sums a, Sums b) { return _mm256_add_epi32(a, b); }
+    static Sums subtract(Sums a, Sums b) { return _mm256_sub_epi32(a, b); }
+    static void spill(Sums& sums) {
+#if defined(__GNUC__)
+        __asm__("" : "+m"(sums));
+#else
+        (void)sums;
+#endif
+    }
+
     // In each half: four even and four odd outputs, int16.
     static __m256i shifted(Sums even, Sums odd, int shift) {
         const __m128i count = _mm_cvtsi32_si128(shift);
-        return _mm256_packs_epi32(_mm256_sra_epi32(even, count), _mm256_sra_epi32(odd, count));
+        return _mm256_srai_epi16(_mm256_packs_epi32(_mm256_sra_epi32(even, count), _mm256_sra_epi32(odd, count)), 1);
     }
     static void store(__m256i packed, int16_t* out) {
         const __m256i interleave =

@@ -29,10 +29,14 @@ struct Avx512 {
 #endif
     }
 
+    static Sums add(Sums a, Sums b) { return _mm512_add_epi32(a, b); }
+    static Sums subtract(Sums a, Sums b) { return _mm512_sub_epi32(a, b); }
+    static void spill(Sums&) {}  // registers suffice
+
     // In each quarter: four even and four odd outputs, int16.
     static __m512i shifted(Sums even, Sums odd, int shift) {
         const __m128i count = _mm_cvtsi32_si128(shift);
-        return _mm512_packs_epi32(_mm512_sra_epi32(even, count), _mm512_sra_epi32(odd, count));
+        return _mm512_srai_epi16(_mm512_packs_epi32(_mm512_sra_epi32(even, count), _mm512_sra_epi32(odd, count)), 1);
     }
     static void store(__m512i packed, int16_t* out) {
         const __m512i interleave =

@@ -9,7 +9,9 @@
 //       static Weights broadcast(const int16_t*);
 //       static Sums splat(int32_t);
 //       static Sums multiply_add(Sums, Pairs, Weights);
-//       // Shift, saturate, PReLU (of an even and an odd output: two slopes), interleave, store; and without the PReLU.
+//       static Sums add(Sums, Sums), subtract(Sums, Sums);  // these three wrap around
+//       static void spill(Sums&);      // to the compiler: this lies in memory, and has changed
+//       // Shift, saturate, halve, PReLU (of an even and an odd output: two slopes), interleave, store; without the PReLU.
 //       static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out);
 //       static void finish(Sums even, Sums odd, int shift, int16_t* out);
 //       // What emit does, for the first so many 8-bit codes as fill vectors; returns how many those are.
@@ -35,54 +37,57 @@
 #endif
 #if defined(_MSC_VER)
 #define ACUTANCE_INLINE __forceinline
+#define ACUTANCE_RESTRICT __restrict
 #else
 #define ACUTANCE_INLINE inline __attribute__((always_inline))
+#define ACUTANCE_RESTRICT __restrict__
 #endif
 
 namespace acutance {
 namespace {
 
-// One group of outputs for `Vectors` vectors of pixels from x on. Sums live in named array elements that full unrolling
-// turns into registers: kGroup * Vectors sums, Vectors loads, one broadcast and one product at a time, so that 16
-// registers suffice.
+inline int at_most(int value, int top) {
+    return value < top ? value : top;
+}
+
+constexpr int kStrip = 64;  // pixels whose combinations of rows are made and used together, in the first-level cache
+
+// Where one combination of one pair lies in the scratch memory: a strip, a pixel on each side, and what vectors add.
+template <class Isa>
+constexpr ptrdiff_t kScratchPlane = 2 * (kStrip + Isa::lanes);
+
+// Adds one part of a group of outputs to sums that lie in registers: kGroup * Vectors of them, Vectors loads, one
+// broadcast and one product at a time, so that 16 registers suffice.
 template <class Isa, int Vectors>
-ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRow& row, int group, int x) {
-    typename Isa::Sums sums[kGroup][Vectors];
-    const int32_t* bias = layer.bias + group * kGroup;
-    ACUTANCE_UNROLL
-    for (int o = 0; o < kGroup; ++o) {
+ACUTANCE_INLINE void accumulate(typename Isa::Sums (&sums)[kGroup][Vectors], int pairs, const int16_t* pixels,
+                                const int16_t* weights) {
+    for (int pair = 0; pair < pairs; ++pair) {
         ACUTANCE_UNROLL
-        for (int v = 0; v < Vectors; ++v) sums[o][v] = Isa::splat(bias[o]);
-    }
-    const int16_t* weights = layer.weights + static_cast<ptrdiff_t>(group) * layer.pairs * 9 * kGroup * 2;
-    ptrdiff_t offset = 2 * (static_cast<ptrdiff_t>(x) - 1);
-    for (int pair = 0; pair < layer.pairs; ++pair, offset += row.source_plane) {
-        ACUTANCE_UNROLL
-        for (int dy = 0; dy < 3; ++dy) {
-            const int16_t* source = row.source[dy] + offset;
+        for (int dx = 0; dx < 3; ++dx) {
+            typename Isa::Pairs x[Vectors];
             ACUTANCE_UNROLL
-            for (int dx = 0; dx < 3; ++dx) {
-                typename Isa::Pairs pixels[Vectors];
+            for (int v = 0; v < Vectors; ++v) x[v] = Isa::load(pixels + 2 * (dx + v * Isa::lanes));
+            ACUTANCE_UNROLL
+            for (int o = 0; o < kGroup; ++o) {
+                const typename Isa::Weights w = Isa::broadcast(weights + (dx * kGroup + o) * 2);
                 ACUTANCE_UNROLL
-                for (int v = 0; v < Vectors; ++v) pixels[v] = Isa::load(source + 2 * (dx + v * Isa::lanes));
-                ACUTANCE_UNROLL
-                for (int o = 0; o < kGroup; ++o) {
-                    const typename Isa::Weights w = Isa::broadcast(weights + ((dy * 3 + dx) * kGroup + o) * 2);
-                    ACUTANCE_UNROLL
-                    for (int v = 0; v < Vectors; ++v) sums[o][v] = Isa::multiply_add(sums[o][v], pixels[v], w);
-                }
+                for (int v = 0; v < Vectors; ++v) sums[o][v] = Isa::multiply_add(sums[o][v], x[v], w);
             }
         }
-        weights += 9 * kGroup * 2;
+        pixels += kParts * kScratchPlane<Isa>;
+        weights += 3 * kGroup * 2;
     }
-    int16_t* target =
-        row.target + static_cast<ptrdiff_t>(group) * (kGroup / 2) * row.target_plane + 2 * static_cast<ptrdiff_t>(x);
+}
+
+template <class Isa, int Vectors>
+ACUTANCE_INLINE void finish_row(const PackedLayer& layer, const typename Isa::Sums (&sums)[kGroup][Vectors], int group,
+                                int16_t* target, ptrdiff_t target_plane) {
     const int16_t* slope = layer.slope + group * kGroup;
     ACUTANCE_UNROLL
     for (int o = 0; o < kGroup; o += 2) {
         ACUTANCE_UNROLL
         for (int v = 0; v < Vectors; ++v) {
-            int16_t* out = target + (o / 2) * row.target_plane + 2 * v * Isa::lanes;
+            int16_t* out = target + (o / 2) * target_plane + 2 * v * Isa::lanes;
             if (layer.activated) {
                 Isa::finish(sums[o][v], sums[o + 1][v], layer.shift, slope + o, out);
             } else {
@@ -92,15 +97,89 @@ ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRow& row, in
     }
 }
 
-template <class Isa>
-void conv(const PackedLayer& layer, const ConvRow& row) {
-    constexpr int wide = Isa::lanes * Isa::vectors;
-    int x = row.begin;
-    for (; row.end - x > Isa::lanes * (Isa::vectors - 1); x += wide) {
-        for (int group = 0; group < layer.groups; ++group) conv_block<Isa, Isa::vectors>(layer, row, group, x);
+// One group of outputs of both rows, `Vectors` vectors of pixels from x on, which are pixels `at` on of the strip.
+template <class Isa, int Vectors>
+ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRows& rows, int group, int x, int at) {
+    using Sums = typename Isa::Sums;
+    const ptrdiff_t part = static_cast<ptrdiff_t>(layer.pairs) * 3 * kGroup * 2;
+    const int16_t* weights = layer.weights + group * kParts * part;
+    const int16_t* pixels = rows.scratch + 2 * static_cast<ptrdiff_t>(at);
+    const int32_t* bias = layer.bias + group * kGroup;
+    Sums sums[kGroup][Vectors], others[kGroup][Vectors];
+    ACUTANCE_UNROLL
+    for (int o = 0; o < kGroup; ++o) {
+        ACUTANCE_UNROLL
+        for (int v = 0; v < Vectors; ++v) sums[o][v] = Isa::splat(bias[o]);
     }
-    for (; x < row.end; x += Isa::lanes) {
-        for (int group = 0; group < layer.groups; ++group) conv_block<Isa, 1>(layer, row, group, x);
+    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kSum * kScratchPlane<Isa>, weights + kSum * part);
+    ACUTANCE_UNROLL
+    for (int o = 0; o < kGroup; ++o) {
+        ACUTANCE_UNROLL
+        for (int v = 0; v < Vectors; ++v) {
+            others[o][v] = sums[o][v];
+            Isa::spill(others[o][v]);  // the other registers are needed
+            sums[o][v] = Isa::splat(0);
+        }
+    }
+    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kDifference * kScratchPlane<Isa>,
+                             weights + kDifference * part);
+    ACUTANCE_UNROLL
+    for (int o = 0; o < kGroup; ++o) {
+        ACUTANCE_UNROLL
+        for (int v = 0; v < Vectors; ++v) {
+            const Sums sum = others[o][v], difference = sums[o][v];
+            sums[o][v] = Isa::add(sum, difference);
+            others[o][v] = Isa::subtract(sum, difference);
+            Isa::spill(others[o][v]);
+        }
+    }
+    const ptrdiff_t target =
+        static_cast<ptrdiff_t>(group) * (kGroup / 2) * rows.target_plane + 2 * static_cast<ptrdiff_t>(x);
+    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kFirst * kScratchPlane<Isa>, weights + kFirst * part);
+    finish_row<Isa, Vectors>(layer, sums, group, rows.target[0] + target, rows.target_plane);
+    ACUTANCE_UNROLL
+    for (int o = 0; o < kGroup; ++o) {
+        ACUTANCE_UNROLL
+        for (int v = 0; v < Vectors; ++v) sums[o][v] = others[o][v];
+    }
+    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kSecond * kScratchPlane<Isa>, weights + kSecond * part);
+    finish_row<Isa, Vectors>(layer, sums, group, rows.target[1] + target, rows.target_plane);
+}
+
+// The combinations of rows that the parts multiply, for pixels from x - 1 on.
+template <class Isa>
+ACUTANCE_INLINE void combine_rows(const PackedLayer& layer, const ConvRows& rows, int x, int count) {
+    for (int pair = 0; pair < layer.pairs; ++pair) {
+        const ptrdiff_t from = pair * rows.source_plane + 2 * (static_cast<ptrdiff_t>(x) - 1);
+        const int16_t *ACUTANCE_RESTRICT a = rows.source[0] + from, *ACUTANCE_RESTRICT b = rows.source[1] + from,
+                                         *ACUTANCE_RESTRICT c = rows.source[2] + from,
+                                         *ACUTANCE_RESTRICT d = rows.source[3] + from;
+        int16_t* ACUTANCE_RESTRICT out = rows.scratch + pair * kParts * kScratchPlane<Isa>;
+        for (int i = 0; i < 2 * count; ++i) {
+            out[kSum * kScratchPlane<Isa> + i] = static_cast<int16_t>(b[i] + c[i]);
+            out[kDifference * kScratchPlane<Isa> + i] = static_cast<int16_t>(c[i] - b[i]);
+            out[kFirst * kScratchPlane<Isa> + i] = static_cast<int16_t>(a[i] - c[i]);
+            out[kSecond * kScratchPlane<Isa> + i] = static_cast<int16_t>(b[i] - d[i]);
+        }
+    }
+}
+
+template <class Isa>
+void conv(const PackedLayer& layer, const ConvRows& rows) {
+    constexpr int wide = Isa::lanes * Isa::vectors;
+    static_assert(kStrip % wide == 0, "a strip is made of whole blocks");
+    for (int x = rows.begin; x < rows.end; x += kStrip) {
+        const int length = at_most(rows.end - x, kStrip);
+        // Whole vectors, of which the last has the pixel beyond the strip in it.
+        combine_rows<Isa>(layer, rows, x, ((length + Isa::lanes - 1) / Isa::lanes + 1) * Isa::lanes);
+        int at = 0;
+        for (; length - at > Isa::lanes * (Isa::vectors - 1); at += wide) {
+            for (int group = 0; group < layer.groups; ++group)
+                conv_block<Isa, Isa::vectors>(layer, rows, group, x + at, at);
+        }
+        for (; at < length; at += Isa::lanes) {
+            for (int group = 0; group < layer.groups; ++group) conv_block<Isa, 1>(layer, rows, group, x + at, at);
+        }
     }
 }
 
@@ -111,9 +190,6 @@ inline int32_t pair(const int16_t* p) {
     return both;
 }
 
-inline int at_most(int value, int top) {
-    return value < top ? value : top;
-}
 inline int rounded_product(int a, int b) {
     return (a * b + (1 << 14)) >> 15;
 }
@@ -121,8 +197,8 @@ inline int rounded_product(int a, int b) {
 template <class Code>
 void load(const Samples& samples, const Code* codes, int16_t* out, int count) {
     const int top = samples.top;
-    const int left = samples.bits < 16 ? 15 - samples.bits : 0;
-    const int right = samples.bits < 16 ? 0 : 1;
+    const int left = samples.bits < 14 ? 14 - samples.bits : 0;
+    const int right = samples.bits < 14 ? 0 : samples.bits - 14;
     if (!samples.full_range) {
         for (int i = 0; i < count; ++i) {
             const int c = at_most(codes[i], top);
@@ -133,7 +209,7 @@ void load(const Samples& samples, const Code* codes, int16_t* out, int count) {
     const int gain = samples.range_gain;
     for (int i = 0; i < count; ++i) {
         const int c = at_most(codes[i], top);
-        out[i] = static_cast<int16_t>(rounded_product((c << left) >> right, gain) + 2048);
+        out[i] = static_cast<int16_t>(rounded_product((c << left) >> right, gain) + 1024);
     }
 }
 
@@ -202,11 +278,17 @@ uint64_t peak(uint64_t rounds) {
 
 template <class Isa>
 constexpr Kernels make_kernels(const char* name) {
-    return Kernels{name,           Isa::lanes * Isa::vectors,
-                   conv<Isa>,      load<uint8_t>,
-                   load<uint16_t>, emit8<Isa>,
-                   emit<uint16_t>, activity8,
-                   activity16,     peak<Isa>};
+    return Kernels{name,
+                   Isa::lanes * (Isa::vectors + 1),
+                   static_cast<int>(kParts * kScratchPlane<Isa>),
+                   conv<Isa>,
+                   load<uint8_t>,
+                   load<uint16_t>,
+                   emit8<Isa>,
+                   emit<uint16_t>,
+                   activity8,
+                   activity16,
+                   peak<Isa>};
 }
 
 }  // namespace

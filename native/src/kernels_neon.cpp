@@ -29,9 +29,14 @@ struct Neon {
         sums.high = vmlal_high_n_s16(sums.high, x.val[1], w.odd);
         return sums;
     }
+    static Sums add(Sums a, Sums b) { return Sums{vaddq_s32(a.low, b.low), vaddq_s32(a.high, b.high)}; }
+    static Sums subtract(Sums a, Sums b) { return Sums{vsubq_s32(a.low, b.low), vsubq_s32(a.high, b.high)}; }
+    static void spill(Sums&) {}
     static int16x8_t shifted(Sums sums, int shift) {
         const int32x4_t count = vdupq_n_s32(-shift);
-        return vcombine_s16(vqmovn_s32(vshlq_s32(sums.low, count)), vqmovn_s32(vshlq_s32(sums.high, count)));
+        const int16x8_t both =
+            vcombine_s16(vqmovn_s32(vshlq_s32(sums.low, count)), vqmovn_s32(vshlq_s32(sums.high, count)));
+        return vshrq_n_s16(both, 1);
     }
     static void store(int16x8_t even, int16x8_t odd, int16_t* out) {
         const int16x8x2_t both{

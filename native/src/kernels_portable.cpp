@@ -32,22 +32,39 @@ struct Portable {
         return sums;
     }
     static Sums multiply_add(Sums sums, const Pairs& x, Weights w) {
-        for (int i = 0; i < lanes; ++i) sums.value[i] += x.value[2 * i] * w.even + x.value[2 * i + 1] * w.odd;
+        for (int i = 0; i < lanes; ++i) {
+            const int32_t products = x.value[2 * i] * w.even + x.value[2 * i + 1] * w.odd;
+            sums.value[i] = wrapped(static_cast<uint32_t>(sums.value[i]) + static_cast<uint32_t>(products));
+        }
         return sums;
     }
-    static int saturate(int value) { return value < -32768 ? -32768 : value > 32767 ? 32767 : value; }
+    static int32_t wrapped(uint32_t value) { return static_cast<int32_t>(value); }
+    static Sums add(Sums a, const Sums& b) {
+        for (int i = 0; i < lanes; ++i) {
+            a.value[i] = wrapped(static_cast<uint32_t>(a.value[i]) + static_cast<uint32_t>(b.value[i]));
+        }
+        return a;
+    }
+    static Sums subtract(Sums a, const Sums& b) {
+        for (int i = 0; i < lanes; ++i) {
+            a.value[i] = wrapped(static_cast<uint32_t>(a.value[i]) - static_cast<uint32_t>(b.value[i]));
+        }
+        return a;
+    }
+    static void spill(Sums&) {}
+    static int halved(int value) { return (value < -32768 ? -32768 : value > 32767 ? 32767 : value) >> 1; }
     static void finish(const Sums& even, const Sums& odd, int shift, int16_t* out) {
         int16_t packed[2 * lanes];
         for (int i = 0; i < lanes; ++i) {
-            packed[2 * i] = static_cast<int16_t>(saturate(even.value[i] >> shift));
-            packed[2 * i + 1] = static_cast<int16_t>(saturate(odd.value[i] >> shift));
+            packed[2 * i] = static_cast<int16_t>(halved(even.value[i] >> shift));
+            packed[2 * i + 1] = static_cast<int16_t>(halved(odd.value[i] >> shift));
         }
         memcpy(out, packed, sizeof packed);
     }
     static void finish(const Sums& even, const Sums& odd, int shift, const int16_t* slope, int16_t* out) {
         int16_t packed[2 * lanes];
         for (int i = 0; i < 2 * lanes; ++i) {
-            const int s = saturate((i % 2 ? odd : even).value[i / 2] >> shift);
+            const int s = halved((i % 2 ? odd : even).value[i / 2] >> shift);
             const int sloped = rounded_product(s, slope[i % 2]);
             packed[i] = static_cast<int16_t>(s > sloped ? s : sloped);
         }

@@ -11,7 +11,11 @@ namespace acutance {
 namespace {
 
 constexpr char kMagic[8] = {'A', 'C', 'U', 'T', 'A', 'N', 'C', 'E'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
+// docs/engine.md, "The integer network": within these, whatever a kernel multiplies fits in int16 and twice every sum
+// in int32.
+constexpr int kMaxWeight = 16383, kLeastSlope = -32766;
+constexpr int64_t kMaxActivation = 16384, kSumLimit = int64_t{1} << 30;
 constexpr uint32_t kMaxUnshuffle = 8, kMaxChannels = 256, kMaxDepth = 64;
 
 [[noreturn]] void refuse(const std::string& why) {
@@ -78,7 +82,7 @@ Network Network::parse(const uint8_t* bytes, size_t size) {
         if (static_cast<size_t>(inputs) * outputs * 18 > in.left()) refuse("it breaks off");  // before allocating
         const uint32_t pairs = (inputs + 1) / 2, groups = (outputs + kGroup - 1) / kGroup, padded = groups * kGroup;
         Storage& s = network.storage_[i];
-        s.weights.assign(static_cast<size_t>(groups) * pairs * 9 * kGroup * 2, 0);
+        s.weights.assign(static_cast<size_t>(groups) * pairs * kParts * 3 * kGroup * 2, 0);
         s.bias.assign(padded, 0);
         s.slope.assign(padded, 0);
         PackedLayer layer{};
@@ -90,25 +94,43 @@ Network Network::parse(const uint8_t* bytes, size_t size) {
         std::vector<int64_t> sums(outputs, 0);
         for (uint32_t o = 0; o < outputs; ++o) {
             for (uint32_t c = 0; c < inputs; ++c) {
-                for (uint32_t tap = 0; tap < 9; ++tap) {
-                    const int16_t w = in.i16();
-                    if (w == INT16_MIN) refuse(where + std::to_string(o) + ": a weight of -32768");
-                    sums[o] += std::abs(static_cast<int>(w));
-                    const size_t block = (static_cast<size_t>(o / kGroup) * pairs + c / 2) * 9 + tap;
-                    s.weights[(block * kGroup + o % kGroup) * 2 + c % 2] = w;
+                int kernel[3][3];
+                for (auto& row : kernel) {
+                    for (int& w : row) w = in.i16();
+                }
+                for (uint32_t dx = 0; dx < 3; ++dx) {
+                    const int above = kernel[0][dx], here = kernel[1][dx], below = kernel[2][dx];
+                    const int column = std::abs(above) + std::abs(here) + std::abs(below);
+                    if (std::max(std::abs(above), std::abs(below)) > kMaxWeight || column > INT16_MAX) {
+                        refuse(where + std::to_string(o) + ": weights of " + std::to_string(above) + ", " +
+                               std::to_string(here) + ", " + std::to_string(below) + " are too large");
+                    }
+                    sums[o] += column;
+                    int factors[kParts];
+                    factors[kSum] = above + here + below;
+                    factors[kDifference] = above - here + below;
+                    factors[kFirst] = 2 * above;
+                    factors[kSecond] = -2 * below;
+                    for (uint32_t part = 0; part < kParts; ++part) {
+                        const size_t block =
+                            ((static_cast<size_t>(o / kGroup) * kParts + part) * pairs + c / 2) * 3 + dx;
+                        s.weights[(block * kGroup + o % kGroup) * 2 + c % 2] = static_cast<int16_t>(factors[part]);
+                    }
                 }
             }
         }
         for (uint32_t o = 0; o < outputs; ++o) {
-            s.bias[o] = in.i32();
-            const int64_t bound = sums[o] * 32768 + std::llabs(s.bias[o]);
-            if (bound > INT32_MAX)
+            const int32_t bias = in.i32();
+            const int64_t bound = sums[o] * kMaxActivation + std::llabs(bias);
+            if (bound >= kSumLimit)
                 refuse(where + std::to_string(o) + ": its sum could reach " + std::to_string(bound) + " and overflow");
+            s.bias[o] = 2 * bias;
         }
         if (layer.activated) {
             for (uint32_t o = 0; o < outputs; ++o) {
                 s.slope[o] = in.i16();
-                if (s.slope[o] == INT16_MIN) refuse(where + std::to_string(o) + ": a slope of -32768");
+                if (s.slope[o] < kLeastSlope)
+                    refuse(where + std::to_string(o) + ": a slope of " + std::to_string(s.slope[o]));
             }
         }
         layer.weights = s.weights.data();

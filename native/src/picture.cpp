@@ -12,10 +12,10 @@ Samples make_samples(const acutance_format& format, double strength) {
     samples.bits = bits;
     samples.top = top;
     samples.full_range = format.full_range != 0;
-    samples.range_gain = static_cast<int>(std::nearbyint(32768.0 * 219.0 * 128.0 / (top * std::ldexp(1.0, 15 - bits))));
+    samples.range_gain = static_cast<int>(std::nearbyint(32768.0 * 219.0 * 64.0 / (top * std::ldexp(1.0, 14 - bits))));
     samples.gain_shift = bits <= 13 ? 15 : 28 - bits;
     const double unit = samples.full_range ? top / 219.0 : std::ldexp(1.0, bits - 8);
-    samples.gain = static_cast<int>(std::nearbyint(strength * unit * std::ldexp(1.0, samples.gain_shift) / 128.0));
+    samples.gain = static_cast<int>(std::nearbyint(strength * unit * std::ldexp(1.0, samples.gain_shift) / 64.0));
     return samples;
 }
 
@@ -29,8 +29,9 @@ void load_row(const Kernels& kernels, const Picture& picture, int y, int begin, 
             kernels.load16(picture.samples, picture.luma_row<uint16_t>(row) + begin, activations, inside);
             break;
         case Kind::kActivations:
-            std::memcpy(activations, picture.luma_row<int16_t>(row) + begin,
-                        static_cast<size_t>(inside) * sizeof(int16_t));
+            for (int i = 0; i < inside; ++i) {
+                activations[i] = std::clamp<int16_t>(picture.luma_row<int16_t>(row)[begin + i], -16383, 16383);
+            }
             break;
     }
     std::fill(activations + inside, activations + (end - begin), activations[inside - 1]);

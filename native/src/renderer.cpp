@@ -1,13 +1,20 @@
 #include "renderer.h"
 
 #include <algorithm>
+#include <memory>
 
 namespace acutance {
+namespace {
+
+constexpr int kRows = 4;      // that two rows of the next layer see
+constexpr size_t kLine = 32;  // int16s in a cache line
+
+}  // namespace
 
 int Renderer::bytes_per_column(const Network& network) {
     int planes = 0;
     for (int ring = 0; ring <= network.depth(); ++ring) planes += network.planes(ring);
-    return planes * 3 * 2 * static_cast<int>(sizeof(int16_t));
+    return planes * kRows * 2 * static_cast<int>(sizeof(int16_t));
 }
 
 void Renderer::prepare(const Picture& picture, const Rectangle& rectangle) {
@@ -27,16 +34,16 @@ void Renderer::prepare(const Picture& picture, const Rectangle& rectangle) {
         ring.planes = network_.planes(i);
         most_planes = std::max(most_planes, ring.planes);
         ring.first_tile_row = ring.last_tile_row = -1;
-        const size_t needed = static_cast<size_t>(3 * ring.planes * plane_);
+        const size_t needed = static_cast<size_t>(kRows * ring.planes * plane_);
         if (ring.memory.size() < needed) ring.memory.resize(needed, 0);
         if (origin_ < 0) {  // zeros left of the picture
-            for (int slot = 0; slot < 3 * ring.planes; ++slot) {
+            for (int slot = 0; slot < kRows * ring.planes; ++slot) {
                 int16_t* before = ring.memory.data() + slot * plane_ + at(-1);
                 before[0] = before[1] = 0;
             }
         }
         if (i == 0 && r % 2 != 0) {  // an odd number of channels: the last one's partner does not exist
-            for (int slot = 0; slot < 3; ++slot) {
+            for (int slot = 0; slot < kRows; ++slot) {
                 int16_t* last = ring.memory.data() + ((slot + 1) * ring.planes - 1) * plane_;
                 std::fill(last, last + plane_, int16_t{0});
             }
@@ -44,24 +51,26 @@ void Renderer::prepare(const Picture& picture, const Rectangle& rectangle) {
     }
     const size_t zeros = static_cast<size_t>(most_planes * plane_);
     if (zeros_.size() < zeros) zeros_.resize(zeros, 0);
+    const size_t scratch = static_cast<size_t>(most_planes * kernels_.scratch_of_pair) + kLine;
+    if (scratch_.size() < scratch) scratch_.resize(scratch);
     const size_t line = static_cast<size_t>(columns) * static_cast<size_t>(r);
     if (line_.size() < line) line_.resize(line);
 }
 
 int16_t* Renderer::row(int ring, int y) {
     Ring& r = rings_[static_cast<size_t>(ring)];
-    return r.memory.data() + (y % 3) * r.planes * plane_;
+    return r.memory.data() + (y & (kRows - 1)) * r.planes * plane_;
 }
 
 const int16_t* Renderer::row_or_zeros(int ring, int y) {
     return y < 0 || y >= height_ ? zeros_.data() : row(ring, y);
 }
 
-// The pixels of row y that a ring needs: what later layers see from the wanted pixels. False where there are none.
+// The pixels that a ring needs of either row: what later layers see from the wanted pixels. False where there are none.
 bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
     const int reach = network_.depth() - ring;
     Ring& r = rings_[static_cast<size_t>(ring)];
-    if (y < std::max(0, rectangle_.top - reach) || y >= std::min(height_, rectangle_.bottom + reach)) return false;
+    if (y + 1 < std::max(0, rectangle_.top - reach) || y >= std::min(height_, rectangle_.bottom + reach)) return false;
     const int left = std::max(0, rectangle_.left - reach), right = std::min(width_, rectangle_.right + reach);
     if (mask == nullptr) {
         r.spans.assign(1, Span{left, right});
@@ -69,7 +78,7 @@ bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
     }
     // Tiles of other rectangles are none of this one's business, above and below as at the sides.
     const int first = std::max(y - reach, rectangle_.top) / mask->tile;
-    const int last = std::min(y + reach, rectangle_.bottom - 1) / mask->tile;
+    const int last = std::min(y + 1 + reach, rectangle_.bottom - 1) / mask->tile;
     if (first == r.first_tile_row && last == r.last_tile_row) return !r.spans.empty();
     r.first_tile_row = first;
     r.last_tile_row = last;
@@ -91,31 +100,35 @@ bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
     return !r.spans.empty();
 }
 
-// Zeros right of the picture, where the row's last vectors wrote something.
+// Zeros right of the picture, where the rows' last vectors wrote something.
 void Renderer::close_edges(int ring, int y) {
     if (rings_[static_cast<size_t>(ring)].spans.back().end < width_) return;
-    int16_t* after = row(ring, y) + at(width_);
-    for (int plane = 0; plane < rings_[static_cast<size_t>(ring)].planes; ++plane) {
-        after[plane * plane_] = after[plane * plane_ + 1] = 0;
+    for (const int line : {y, y + 1}) {
+        int16_t* after = row(ring, line) + at(width_);
+        for (int plane = 0; plane < rings_[static_cast<size_t>(ring)].planes; ++plane) {
+            after[plane * plane_] = after[plane * plane_ + 1] = 0;
+        }
     }
 }
 
 void Renderer::load(const Picture& picture, int y) {
     const int r = network_.unshuffle();
-    int16_t* target = row(0, y);
-    for (const Span span : rings_[0].spans) {
-        for (int dy = 0; dy < r; ++dy) {
-            if (r == 2) {  // a plane of pairs is a row of the picture
-                load_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end,
-                         target + dy * plane_ + at(span.begin));
-                continue;
-            }
-            load_row(kernels_, picture, r * y + dy, r * span.begin, r * span.end, line_.data());
-            for (int dx = 0; dx < r; ++dx) {
-                const int channel = dy * r + dx;
-                int16_t* out = target + (channel / 2) * plane_ + channel % 2 + at(span.begin);
-                const int16_t* in = line_.data() + dx;
-                for (int x = span.begin; x < span.end; ++x, in += r, out += 2) *out = *in;
+    for (int line = std::max(y, 0); line < std::min(y + 2, height_); ++line) {
+        int16_t* target = row(0, line);
+        for (const Span span : rings_[0].spans) {
+            for (int dy = 0; dy < r; ++dy) {
+                if (r == 2) {  // a plane of pairs is a row of the picture
+                    load_row(kernels_, picture, 2 * line + dy, 2 * span.begin, 2 * span.end,
+                             target + dy * plane_ + at(span.begin));
+                    continue;
+                }
+                load_row(kernels_, picture, r * line + dy, r * span.begin, r * span.end, line_.data());
+                for (int dx = 0; dx < r; ++dx) {
+                    const int channel = dy * r + dx;
+                    int16_t* out = target + (channel / 2) * plane_ + channel % 2 + at(span.begin);
+                    const int16_t* in = line_.data() + dx;
+                    for (int x = span.begin; x < span.end; ++x, in += r, out += 2) *out = *in;
+                }
             }
         }
     }
@@ -123,10 +136,13 @@ void Renderer::load(const Picture& picture, int y) {
 }
 
 void Renderer::convolve(int layer, int y) {
-    ConvRow task{};
-    for (int dy = 0; dy < 3; ++dy) task.source[dy] = row_or_zeros(layer, y + dy - 1);
+    ConvRows task{};
+    for (int dy = 0; dy < kRows; ++dy) task.source[dy] = row_or_zeros(layer, y + dy - 1);
     task.source_plane = task.target_plane = plane_;
-    task.target = row(layer + 1, y);
+    for (int dy = 0; dy < 2; ++dy) task.target[dy] = row(layer + 1, y + dy);
+    void* scratch = scratch_.data();
+    size_t space = scratch_.size() * sizeof(int16_t);
+    task.scratch = static_cast<int16_t*>(std::align(kLine * sizeof(int16_t), 1, scratch, space));
     for (const Span span : rings_[static_cast<size_t>(layer) + 1].spans) {
         task.begin = span.begin - origin_;
         task.end = span.end - origin_;
@@ -137,21 +153,23 @@ void Renderer::convolve(int layer, int y) {
 
 void Renderer::emit(const Picture& picture, int y) {
     const int r = network_.unshuffle(), ring = network_.depth();
-    const int16_t* residual = row(ring, y);
-    for (const Span span : rings_[static_cast<size_t>(ring)].spans) {
-        for (int dy = 0; dy < r; ++dy) {
-            if (r == 2) {
-                emit_row(kernels_, picture, 2 * y + dy, 2 * span.begin, 2 * span.end,
-                         residual + dy * plane_ + at(span.begin));
-                continue;
+    for (int line = std::max(y, rectangle_.top); line < std::min(y + 2, rectangle_.bottom); ++line) {
+        const int16_t* residual = row(ring, line);
+        for (const Span span : rings_[static_cast<size_t>(ring)].spans) {
+            for (int dy = 0; dy < r; ++dy) {
+                if (r == 2) {
+                    emit_row(kernels_, picture, 2 * line + dy, 2 * span.begin, 2 * span.end,
+                             residual + dy * plane_ + at(span.begin));
+                    continue;
+                }
+                for (int dx = 0; dx < r; ++dx) {
+                    const int channel = dy * r + dx;
+                    const int16_t* in = residual + (channel / 2) * plane_ + channel % 2 + at(span.begin);
+                    int16_t* out = line_.data() + dx;
+                    for (int x = span.begin; x < span.end; ++x, out += r, in += 2) *out = *in;
+                }
+                emit_row(kernels_, picture, r * line + dy, r * span.begin, r * span.end, line_.data());
             }
-            for (int dx = 0; dx < r; ++dx) {
-                const int channel = dy * r + dx;
-                const int16_t* in = residual + (channel / 2) * plane_ + channel % 2 + at(span.begin);
-                int16_t* out = line_.data() + dx;
-                for (int x = span.begin; x < span.end; ++x, out += r, in += 2) *out = *in;
-            }
-            emit_row(kernels_, picture, r * y + dy, r * span.begin, r * span.end, line_.data());
         }
     }
 }
@@ -159,7 +177,11 @@ void Renderer::emit(const Picture& picture, int y) {
 void Renderer::render(const Picture& picture, const Rectangle& rectangle, const TileMask* mask) {
     prepare(picture, rectangle);
     const int depth = network_.depth();
-    for (int y = std::max(0, rectangle.top - depth); y < rectangle.bottom + depth; ++y) {
+    // The residual's pairs of rows begin with the rectangle, so that they lie within rows of tiles where those are
+    // even.
+    int y = rectangle.top - depth;
+    if (y < 0) y = -(y & 1);
+    for (; y < rectangle.bottom + depth; y += 2) {
         if (find_spans(0, y, mask)) load(picture, y);
         for (int layer = 0; layer < depth; ++layer) {
             const int here = y - 1 - layer;

@@ -1,9 +1,9 @@
 // The whole network over a rectangle of the picture, row by row.
 //
-// Each layer keeps the last three rows of its input. One picture row further down, the first layer can make one row,
-// then the second the row above it, and so on: everything stays in the second-level cache, and no layer computes a row
-// twice. At the rectangle's sides (and top and bottom) each layer computes as much more than the next as a 3x3
-// convolution looks around.
+// Each layer keeps the last four rows of its input, and makes two rows at a time. Two picture rows further down, the
+// first layer can make two, then the second two of which the upper one lies above those, and so on: everything stays in
+// the second-level cache, and no layer computes a row twice. At the rectangle's sides (and top and bottom) each layer
+// computes as much more than the next as a 3x3 convolution looks around.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +45,8 @@ private:
     // The rows that a layer reads, or (the last one) the residual.
     struct Ring {
         int planes = 0;
-        std::vector<int16_t> memory;                  // [3 rows][planes][stride]
-        std::vector<Span> spans;                      // of the row being made
+        std::vector<int16_t> memory;                  // [4 rows][planes][stride]
+        std::vector<Span> spans;                      // of the two rows being made
         int first_tile_row = -1, last_tile_row = -1;  // what spans were made from
     };
 
@@ -54,6 +54,7 @@ private:
     int16_t* row(int ring, int y);                 // its first plane, from pixel origin_ on
     const int16_t* row_or_zeros(int ring, int y);  // zeros above and below the picture
     ptrdiff_t at(int x) const { return 2 * static_cast<ptrdiff_t>(x - origin_); }  // where pixel x lies in a plane
+    // These are about rows y and y + 1, of which one may lie outside the rectangle or the picture.
     bool find_spans(int ring, int y, const TileMask* mask);
     void load(const Picture& picture, int y);
     void convolve(int layer, int y);
@@ -63,7 +64,7 @@ private:
     const Network& network_;
     const Kernels& kernels_;
     std::vector<Ring> rings_;
-    std::vector<int16_t> zeros_, line_;
+    std::vector<int16_t> zeros_, line_, scratch_;
     Rectangle rectangle_{};
     int width_ = 0, height_ = 0;  // of the unshuffled picture
     int origin_ = 0;              // the pixel at the start of a plane

@@ -72,16 +72,16 @@ void append(std::vector<uint8_t>& bytes, T value) {
 std::vector<uint8_t> random_model(int unshuffle, int channels, int depth) {
     std::vector<uint8_t> bytes;
     for (const char c : std::string("ACUTANCE")) bytes.push_back(static_cast<uint8_t>(c));
-    for (const int value : {1, unshuffle, channels, depth}) append(bytes, value);
+    for (const int value : {2, unshuffle, channels, depth}) append(bytes, value);
     const int edge = unshuffle * unshuffle, layers = depth + 2;
     for (int layer = 0; layer < layers; ++layer) {
         const int inputs = layer == 0 ? edge : channels, outputs = layer + 1 == layers ? edge : channels;
         append(bytes, number(8, 16));
-        const int largest = std::min(32767, 60000 / (9 * inputs));
+        const int largest = std::min(32767 / 3, 60000 / (9 * inputs));
         for (int i = 0; i < 9 * inputs * outputs; ++i) append(bytes, static_cast<int16_t>(number(-largest, largest)));
         for (int i = 0; i < outputs; ++i) append(bytes, number(-(1 << 24), 1 << 24));
         for (int i = 0; layer + 1 < layers && i < outputs; ++i)
-            append(bytes, static_cast<int16_t>(number(-32767, 32767)));
+            append(bytes, static_cast<int16_t>(number(-32766, 32767)));
     }
     return bytes;
 }

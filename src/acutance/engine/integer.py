@@ -14,21 +14,32 @@ from acutance.engine.float_network import convolve, pixel_unshuffle
 from acutance.errors import ModelError
 from acutance.spec import ConvLayer, Student, StudentShape
 
-__all__ = ["IntegerLayer", "IntegerNetwork", "calibration_picture", "convert"]
+__all__ = ["CODE", "LARGEST_ACTIVATION", "IntegerLayer", "IntegerNetwork", "calibration_picture", "convert"]
 
-UNIT = 128 * 255
+CODE = 64
+"""The integer that stands for one 8-bit limited-range code value, in the network's input and its residual."""
+UNIT = CODE * 255
 """The integer that stands for 1 in the float network, in its input and its output."""
 
-SUM_LIMIT = 2**31
-"""Sums are int32: what ``IntegerLayer.bounds`` must stay below."""
+LARGEST_ACTIVATION = 2**14
+"""Activations are 15 bits wide: the sum or difference of two fits in int16, and fast kernels multiply those."""
+LARGEST_WEIGHT = 2**14 - 1
+"""Of a kernel's upper and lower row: twice as much fits in int16."""
+LARGEST_COLUMN = 2**15 - 1
+"""Of the sizes of a kernel's column together: its sum fits in int16 with any signs."""
+LEAST_SLOPE = -(2**15) + 2
+"""So that no PReLU reaches ``LARGEST_ACTIVATION``: -2**14 times -1 would."""
+SUM_LIMIT = 2**30
+"""Twice a sum is int32: what ``IntegerLayer.bounds`` must stay below."""
 LARGEST_SHIFT = 30
 
-_MAGIC, _VERSION = b"ACUTANCE", 1
+_MAGIC, _VERSION = b"ACUTANCE", 2
 _HEADER = struct.Struct("<8s4I")
 
+_HEADROOM = 2  # bits of an activation beyond the largest of the calibration picture
 _TILE = 32  # side of one pattern of the calibration picture
 _EXTREME = 512  # powers of two beyond which activations count as infinite, or as none
-_TYPICAL = 128  # an integer activation of a photograph: what the rounding of weights is multiplied by
+_TYPICAL = 64  # an integer activation of a photograph: what the rounding of weights is multiplied by
 _TINY = 1e-200  # keeps divisions by all-zero weights finite
 
 _FloatLayer = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]
@@ -38,9 +49,9 @@ _FloatLayer = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64
 class IntegerLayer:
     """A 3x3 convolution in integers, and the PReLU behind it.
 
-    weight: outputs x inputs x 3 x 3, int16, not -32768.
+    weight: outputs x inputs x 3 x 3, int16; within ``LARGEST_WEIGHT`` (upper and lower row) and ``LARGEST_COLUMN``.
     bias: outputs, int32; half of ``2**shift`` is in it, so that the shift rounds to nearest.
-    slope: outputs, int16, not -32768, in units of 2**-15; None behind the last layer.
+    slope: outputs, int16, at least ``LEAST_SLOPE``, in units of 2**-15; None behind the last layer.
     shift: 0 to 30, what sums are shifted right by.
     """
 
@@ -53,7 +64,7 @@ class IntegerLayer:
     def bounds(self) -> NDArray[np.int64]:
         """Of each output, what its sums cannot exceed in size, whatever the input and the order of summing."""
         weights = np.abs(self.weight.astype(np.int64)).sum(axis=(1, 2, 3))
-        return np.asarray(32768 * weights + np.abs(self.bias.astype(np.int64)), np.int64)
+        return np.asarray(LARGEST_ACTIVATION * weights + np.abs(self.bias.astype(np.int64)), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +150,14 @@ def _check_layer(layer: IntegerLayer, inputs: int, outputs: int, *, last: bool) 
         if array.dtype != kind or array.shape != shape:
             found = f"{array.dtype} of shape {array.shape}"
             raise ModelError(f"has a {name} that is {found}, expected {np.dtype(kind)} of shape {shape}")
-        if kind is np.int16 and (array == -32768).any():
-            raise ModelError(f"has a {name} of -32768; the least is -32767")
+    if layer.slope is not None and (layer.slope < LEAST_SLOPE).any():
+        raise ModelError(f"has a slope of {layer.slope.min()}; the least is {LEAST_SLOPE}")
+    size = np.abs(layer.weight.astype(np.int64))
+    outer, column = int(size[:, :, ::2].max()), int(size.sum(axis=2).max())
+    if outer > LARGEST_WEIGHT:
+        raise ModelError(f"has a weight of size {outer} in a kernel's upper or lower row; at most {LARGEST_WEIGHT}")
+    if column > LARGEST_COLUMN:
+        raise ModelError(f"has weights in a kernel's column whose sizes add up to {column}; at most {LARGEST_COLUMN}")
     if not 0 <= layer.shift <= LARGEST_SHIFT:
         raise ModelError(f"has a shift of {layer.shift}, not of 0 to {LARGEST_SHIFT}")
     worst = int(layer.bounds.argmax())
@@ -173,7 +190,7 @@ def convert(student: Student) -> IntegerNetwork:
             IntegerLayer(
                 np.rint(weight).astype(np.int16),
                 (np.rint(np.ldexp(bias, exponent + shift)).astype(np.int64) + _half(shift)).astype(np.int32),
-                None if slope is None else np.clip(np.rint(slope * 32768), -32767, 32767).astype(np.int16),
+                None if slope is None else np.clip(np.rint(slope * 32768), LEAST_SLOPE, 32767).astype(np.int16),
                 shift,
             )
         )
@@ -181,9 +198,11 @@ def convert(student: Student) -> IntegerNetwork:
 
 
 def calibration_picture() -> NDArray[np.float64]:
-    """The drawn picture that scales are chosen on: 160 x 160 code values of 8-bit luma, of extreme contrast.
+    """The drawn picture that scales are chosen on: 160 x 160 code values of 8-bit luma, of extreme contrast, softened
+    as inputs are.
 
-    Its largest activations are ten to twenty times those of photographs that were scaled down and up.
+    Its largest activations are two to five times those of photographs that were scaled down and up, and a third of
+    those of sharp photographs, which call forth more than any blurred picture: hence ``_HEADROOM``.
     """
     rng = np.random.default_rng(2)
     y, x = np.mgrid[:_TILE, :_TILE]
@@ -193,7 +212,9 @@ def calibration_picture() -> NDArray[np.float64]:
     masks += [rng.integers(0, 2, (_TILE, _TILE)) for _ in range(3)]
     tiles = [np.where(mask, 235.0, 16.0) for mask in masks]
     tiles += [16 + 219 * x / (_TILE - 1), rng.integers(0, 256, (_TILE, _TILE)).astype(np.float64)]
-    return np.block([tiles[row : row + 5] for row in range(0, 25, 5)])
+    picture = np.pad(np.block([tiles[row : row + 5] for row in range(0, 25, 5)]), 1, mode="edge")
+    picture = (picture[:-2] + 2 * picture[1:-1] + picture[2:]) / 4
+    return np.asarray((picture[:, :-2] + 2 * picture[:, 1:-1] + picture[:, 2:]) / 4)
 
 
 def _slopes_within_one(layers: Sequence[ConvLayer]) -> list[_FloatLayer]:
@@ -237,9 +258,9 @@ def _exponents(
     costs no output its scale; it is larger where one output alone would hold all others back.
     """
     active = peak > 2.0**-_EXTREME
-    # The largest of the picture fits. Of a channel that is never active the scale is huge, and what it is multiplied by
-    # in the next layer small.
-    wanted = np.where(active, 15 - np.frexp(peak)[1], _EXTREME).astype(np.int64)
+    # The largest of the picture fits, and more. Of a channel that is never active the scale is huge, and what it is
+    # multiplied by in the next layer small.
+    wanted = np.where(active, 14 - _HEADROOM - np.frexp(peak)[1], _EXTREME).astype(np.int64)
     taps = weight[0].size
     best: tuple[float, NDArray[np.int64], int] | None = None
     for shift in range(LARGEST_SHIFT + 1):
@@ -258,7 +279,7 @@ def _last_shift(weight: NDArray[np.float64], bias: NDArray[np.float64], number: 
     for shift in range(LARGEST_SHIFT, -1, -1):
         if (_largest_exponents(weight, bias, shift) >= shift).all():
             return shift
-    size = 32768 * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
+    size = LARGEST_ACTIVATION * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
     worst = int(size.argmax())
     raise ModelError(
         f"layer {number} could overflow: sums of output {worst} reach {size[worst]:.4g} of {SUM_LIMIT} in integers"
@@ -267,10 +288,18 @@ def _last_shift(weight: NDArray[np.float64], bias: NDArray[np.float64], number: 
 
 def _largest_exponents(weight: NDArray[np.float64], bias: NDArray[np.float64], shift: int) -> NDArray[np.int64]:
     """Of each output, the largest power of two its weights and bias may be multiplied by and still pass the proof."""
-    room = SUM_LIMIT - 1 - _half(shift) - 32768 * ((weight[0].size + 1) // 2)  # what rounding may add
-    size = 32768 * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
-    largest = np.abs(weight).max(axis=(1, 2, 3))
-    factor = np.minimum(room / np.maximum(size, _TINY), 32767 / np.maximum(largest, _TINY))
+    # Less what rounding may add.
+    room = SUM_LIMIT - 1 - _half(shift) - LARGEST_ACTIVATION * ((weight[0].size + 1) // 2)
+    size = LARGEST_ACTIVATION * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
+    outer = np.abs(weight[:, :, ::2]).max(axis=(1, 2, 3))
+    column = np.abs(weight).sum(axis=2).max(axis=(1, 2))
+    factor = np.minimum.reduce(
+        [
+            room / np.maximum(size, _TINY),
+            LARGEST_WEIGHT / np.maximum(outer, _TINY),
+            (LARGEST_COLUMN - 2) / np.maximum(column, _TINY),
+        ]
+    )
     return np.asarray(np.frexp(factor)[1] - 1, np.int64)  # frexp's mantissa is from 0.5 to 1
 
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from acutance import _native
 from acutance.engine.base import Engine, Session, TileCounts, TileOptions
-from acutance.engine.integer import IntegerNetwork, convert
+from acutance.engine.integer import CODE, IntegerNetwork, convert
+from acutance.engine.numpy_engine import input_from_luma
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
 from acutance.spec import Student
@@ -55,10 +56,10 @@ class NativeEngine(Engine):
         return _NativeSession(self._engine, options)
 
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
-        codes = np.clip(np.rint(luma * np.float32(128)), -32768, 32767).astype(np.int16)
+        codes = input_from_luma(luma).astype(np.int16)
         out = np.empty_like(codes, order="C")
         self._engine.residual(np.ascontiguousarray(codes), out)
-        residual: NDArray[np.float32] = out.astype(np.float32) / np.float32(128)
+        residual: NDArray[np.float32] = out.astype(np.float32) / np.float32(CODE)
         return residual
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from acutance.engine.base import Engine, Session, TileOptions
 from acutance.engine.float_network import convolve, pixel_shuffle, pixel_unshuffle, run_layers
-from acutance.engine.integer import IntegerLayer, IntegerNetwork, convert
+from acutance.engine.integer import CODE, LARGEST_ACTIVATION, IntegerLayer, IntegerNetwork, convert
 from acutance.engine.tiles import TileSession
 from acutance.errors import EngineError
 from acutance.frame import Plane
@@ -36,7 +36,7 @@ class NumpyEngine(Engine):
         return TileSession(self._sharpen, self.network.shape, options)
 
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._residual(input_from_luma(luma)).astype(np.float32) / np.float32(128)
+        return self._residual(input_from_luma(luma)).astype(np.float32) / np.float32(CODE)
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
         residual = self._residual(input_from_plane(luma, bit_depth, full_range))
@@ -49,19 +49,20 @@ class NumpyEngine(Engine):
 
 
 def input_from_plane(luma: Plane, bit_depth: int, full_range: bool) -> Integers:
-    """H x W samples to the network's input, 128 for each 8-bit limited-range code value."""
+    """H x W samples to the network's input, ``CODE`` for each 8-bit limited-range code value."""
     top = (1 << bit_depth) - 1
     code = np.minimum(luma, top).astype(np.int32)
-    v = code >> 1 if bit_depth == 16 else code << (15 - bit_depth)
+    v = code << (14 - bit_depth) if bit_depth < 14 else code >> (bit_depth - 14)
     if not full_range:
         return v
-    gain = round(32768 * 219 * 128 / (top * 2.0 ** (15 - bit_depth)))
-    return _mulr(v, np.array(gain, np.int32)) + np.int32(2048)
+    gain = round(32768 * 219 * CODE / (top * 2.0 ** (14 - bit_depth)))
+    return _mulr(v, np.array(gain, np.int32)) + np.int32(16 * CODE)
 
 
 def input_from_luma(luma: NDArray[np.float32]) -> Integers:
     """H x W float luma, in 8-bit limited-range code values, to the network's input."""
-    return np.asarray(np.clip(np.rint(luma * np.float32(128)), -32768, 32767), np.int32)
+    q = np.rint(luma * np.float32(CODE))
+    return np.asarray(np.clip(q, 1 - LARGEST_ACTIVATION, LARGEST_ACTIVATION - 1), np.int32)
 
 
 def add_residual(luma: Plane, residual: Integers, strength: float, bit_depth: int, full_range: bool) -> Plane:
@@ -69,7 +70,7 @@ def add_residual(luma: Plane, residual: Integers, strength: float, bit_depth: in
     top = (1 << bit_depth) - 1
     unit = top / 219 if full_range else 2.0 ** (bit_depth - 8)
     k = 15 if bit_depth <= 13 else 28 - bit_depth
-    m = round(strength * unit * 2**k / 128)
+    m = round(strength * unit * 2**k / CODE)
     code = np.minimum(luma, top).astype(np.int64)
     change = (residual.astype(np.int64) * m + (1 << (k - 1))) >> k
     out: Plane = np.clip(code + change, 0, top).astype(luma.dtype)
@@ -86,7 +87,7 @@ def shifted_sums(x: Integers, layer: IntegerLayer) -> Integers:
 
 def activate(s: Integers, layer: IntegerLayer) -> Integers:
     """Saturate what :func:`shifted_sums` returns, and PReLU."""
-    s = np.clip(s, -32768, 32767)
+    s = np.clip(s, -LARGEST_ACTIVATION, LARGEST_ACTIVATION - 1)
     return s if layer.slope is None else np.maximum(s, _mulr(s, layer.slope.astype(np.int32)))
 
 
