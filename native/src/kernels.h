@@ -42,7 +42,7 @@ struct PackedLayer {
     bool activated;          // the last layer has no PReLU
     const int16_t* weights;  // [group][kParts][pair][3 columns][kGroup][2]
     const int32_t* bias;     // [group * kGroup], twice the layer's
-    const int16_t* slope;    // [group * kGroup]
+    const int16_t* slope;    // [group][kGroup / 2][8]: of an even output four times, of the odd one four times
 };
 
 // Pixels [begin, end) of two neighbouring rows of one layer, counted from where the planes begin. Pixels begin - 1 and

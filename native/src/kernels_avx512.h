@@ -13,9 +13,14 @@ struct Avx512 {
     using Pairs = __m512i;
     using Weights = __m512i;
     using Sums = __m512i;
+    using Count = __m128i;
 
     static Pairs load(const int16_t* p) { return _mm512_loadu_si512(p); }
+    static void store(Pairs x, int16_t* p) { _mm512_storeu_si512(p, x); }
+    static Pairs add16(Pairs a, Pairs b) { return _mm512_add_epi16(a, b); }
+    static Pairs subtract16(Pairs a, Pairs b) { return _mm512_sub_epi16(a, b); }
     static Weights broadcast(const int16_t* p) { return _mm512_set1_epi32(pair(p)); }
+    static Count count(int bits) { return _mm_cvtsi32_si128(bits); }
     static Sums splat(int32_t value) { return _mm512_set1_epi32(value); }
     static Sums multiply_add(Sums sums, Pairs x, Weights w) {
         sums = ACUTANCE_AVX512_MULTIPLY_ADD(sums, x, w);
@@ -34,20 +39,19 @@ struct Avx512 {
     static void spill(Sums&) {}  // registers suffice
 
     // In each quarter: four even and four odd outputs, int16.
-    static __m512i shifted(Sums even, Sums odd, int shift) {
-        const __m128i count = _mm_cvtsi32_si128(shift);
-        return _mm512_srai_epi16(_mm512_packs_epi32(_mm512_sra_epi32(even, count), _mm512_sra_epi32(odd, count)), 1);
+    static __m512i shifted(Sums even, Sums odd, Count shift) {
+        return _mm512_srai_epi16(_mm512_packs_epi32(_mm512_sra_epi32(even, shift), _mm512_sra_epi32(odd, shift)), 1);
     }
-    static void store(__m512i packed, int16_t* out) {
-        const __m512i interleave =
+    static void interleave(__m512i packed, int16_t* out) {
+        const __m512i order =
             _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
-        _mm512_storeu_si512(out, _mm512_shuffle_epi8(packed, interleave));
+        _mm512_storeu_si512(out, _mm512_shuffle_epi8(packed, order));
     }
-    static void finish(Sums even, Sums odd, int shift, int16_t* out) { store(shifted(even, odd, shift), out); }
-    static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out) {
+    static void finish(Sums even, Sums odd, Count shift, int16_t* out) { interleave(shifted(even, odd, shift), out); }
+    static void finish(Sums even, Sums odd, Count shift, const int16_t* slope, int16_t* out) {
         const __m512i s = shifted(even, odd, shift);
-        const __m512i slopes = _mm512_unpacklo_epi64(_mm512_set1_epi16(slope[0]), _mm512_set1_epi16(slope[1]));
-        store(_mm512_max_epi16(s, _mm512_mulhrs_epi16(s, slopes)), out);
+        const __m512i slopes = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(slope)));
+        interleave(_mm512_max_epi16(s, _mm512_mulhrs_epi16(s, slopes)), out);
     }
 
     static int emit8(const uint8_t* codes, const int16_t* residual, int gain, uint8_t* out, int count) {

@@ -5,15 +5,19 @@
 //       static constexpr int lanes;    // pixels in a vector
 //       static constexpr int vectors;  // of pixels computed together: kGroup * vectors sums stay in registers
 //       using Pairs, Weights, Sums;    // a vector of pixels' pairs; one broadcast pair of weights; a vector of int32 sums
+//       using Count;                   // a number of bits to shift by
 //       static Pairs load(const int16_t*);
+//       static void store(Pairs, int16_t*);
+//       static Count count(int);
 //       static Weights broadcast(const int16_t*);
 //       static Sums splat(int32_t);
 //       static Sums multiply_add(Sums, Pairs, Weights);
-//       static Sums add(Sums, Sums), subtract(Sums, Sums);  // these three wrap around
+//       static Sums add(Sums, Sums), subtract(Sums, Sums);            // these three wrap around, as do
+//       static Pairs add16(Pairs, Pairs), subtract16(Pairs, Pairs);
 //       static void spill(Sums&);      // to the compiler: this lies in memory, and has changed
-//       // Shift, saturate, halve, PReLU (of an even and an odd output: two slopes), interleave, store; without the PReLU.
-//       static void finish(Sums even, Sums odd, int shift, const int16_t* slope, int16_t* out);
-//       static void finish(Sums even, Sums odd, int shift, int16_t* out);
+//       // Shift, saturate, halve, PReLU (slopes as PackedLayer has them), interleave, store; without the PReLU.
+//       static void finish(Sums even, Sums odd, Count shift, const int16_t* slope, int16_t* out);
+//       static void finish(Sums even, Sums odd, Count shift, int16_t* out);
 //       // What emit does, for the first so many 8-bit codes as fill vectors; returns how many those are.
 //       static int emit8(const uint8_t* codes, const int16_t* residual, int gain, uint8_t* out, int count);
 //       static void keep(Pairs&);      // to the compiler: this has changed
@@ -50,7 +54,7 @@ inline int at_most(int value, int top) {
     return value < top ? value : top;
 }
 
-constexpr int kStrip = 64;  // pixels whose combinations of rows are made and used together, in the first-level cache
+constexpr int kStrip = 128;  // pixels whose combinations of rows are made and used together, in the first-level cache
 
 // Where one combination of one pair lies in the scratch memory: a strip, a pixel on each side, and what vectors add.
 template <class Isa>
@@ -82,16 +86,22 @@ ACUTANCE_INLINE void accumulate(typename Isa::Sums (&sums)[kGroup][Vectors], int
 template <class Isa, int Vectors>
 ACUTANCE_INLINE void finish_row(const PackedLayer& layer, const typename Isa::Sums (&sums)[kGroup][Vectors], int group,
                                 int16_t* target, ptrdiff_t target_plane) {
-    const int16_t* slope = layer.slope + group * kGroup;
-    ACUTANCE_UNROLL
-    for (int o = 0; o < kGroup; o += 2) {
+    const typename Isa::Count shift = Isa::count(layer.shift);
+    const int16_t* slope = layer.slope + group * kGroup * 4;
+    if (layer.activated) {
         ACUTANCE_UNROLL
-        for (int v = 0; v < Vectors; ++v) {
-            int16_t* out = target + (o / 2) * target_plane + 2 * v * Isa::lanes;
-            if (layer.activated) {
-                Isa::finish(sums[o][v], sums[o + 1][v], layer.shift, slope + o, out);
-            } else {
-                Isa::finish(sums[o][v], sums[o + 1][v], layer.shift, out);
+        for (int o = 0; o < kGroup; o += 2, target += target_plane) {
+            ACUTANCE_UNROLL
+            for (int v = 0; v < Vectors; ++v) {
+                Isa::finish(sums[o][v], sums[o + 1][v], shift, slope + o * 4, target + 2 * v * Isa::lanes);
+            }
+        }
+    } else {
+        ACUTANCE_UNROLL
+        for (int o = 0; o < kGroup; o += 2, target += target_plane) {
+            ACUTANCE_UNROLL
+            for (int v = 0; v < Vectors; ++v) {
+                Isa::finish(sums[o][v], sums[o + 1][v], shift, target + 2 * v * Isa::lanes);
             }
         }
     }
@@ -146,20 +156,21 @@ ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRows& rows, 
     finish_row<Isa, Vectors>(layer, sums, group, rows.target[1] + target, rows.target_plane);
 }
 
-// The combinations of rows that the parts multiply, for pixels from x - 1 on.
+// The combinations of rows that the parts multiply, for `count` pixels from x - 1 on: a multiple of Isa::lanes.
 template <class Isa>
 ACUTANCE_INLINE void combine_rows(const PackedLayer& layer, const ConvRows& rows, int x, int count) {
     for (int pair = 0; pair < layer.pairs; ++pair) {
         const ptrdiff_t from = pair * rows.source_plane + 2 * (static_cast<ptrdiff_t>(x) - 1);
-        const int16_t *ACUTANCE_RESTRICT a = rows.source[0] + from, *ACUTANCE_RESTRICT b = rows.source[1] + from,
-                                         *ACUTANCE_RESTRICT c = rows.source[2] + from,
-                                         *ACUTANCE_RESTRICT d = rows.source[3] + from;
-        int16_t* ACUTANCE_RESTRICT out = rows.scratch + pair * kParts * kScratchPlane<Isa>;
-        for (int i = 0; i < 2 * count; ++i) {
-            out[kSum * kScratchPlane<Isa> + i] = static_cast<int16_t>(b[i] + c[i]);
-            out[kDifference * kScratchPlane<Isa> + i] = static_cast<int16_t>(c[i] - b[i]);
-            out[kFirst * kScratchPlane<Isa> + i] = static_cast<int16_t>(a[i] - c[i]);
-            out[kSecond * kScratchPlane<Isa> + i] = static_cast<int16_t>(b[i] - d[i]);
+        int16_t* out = rows.scratch + pair * kParts * kScratchPlane<Isa>;
+        for (int i = 0; i < 2 * count; i += 2 * Isa::lanes) {
+            const typename Isa::Pairs a = Isa::load(rows.source[0] + from + i),
+                                      b = Isa::load(rows.source[1] + from + i),
+                                      c = Isa::load(rows.source[2] + from + i),
+                                      d = Isa::load(rows.source[3] + from + i);
+            Isa::store(Isa::add16(b, c), out + kSum * kScratchPlane<Isa> + i);
+            Isa::store(Isa::subtract16(c, b), out + kDifference * kScratchPlane<Isa> + i);
+            Isa::store(Isa::subtract16(a, c), out + kFirst * kScratchPlane<Isa> + i);
+            Isa::store(Isa::subtract16(b, d), out + kSecond * kScratchPlane<Isa> + i);
         }
     }
 }
@@ -269,7 +280,7 @@ uint64_t peak(uint64_t rounds) {
     int16_t last[2 * Isa::lanes];
     ACUTANCE_UNROLL
     for (int c = 0; c < chains; c += 2) {
-        Isa::finish(sums[c], sums[c + 1], 1, last);
+        Isa::finish(sums[c], sums[c + 1], Isa::count(1), last);
         sink = last[0];
     }
     (void)sink;

@@ -9,6 +9,7 @@ struct Portable {
     struct Pairs {
         int16_t value[2 * lanes];
     };
+    using Count = int;
     struct Weights {
         int16_t even, odd;
     };
@@ -21,6 +22,16 @@ struct Portable {
         memcpy(x.value, p, sizeof x.value);
         return x;
     }
+    static void store(const Pairs& x, int16_t* p) { memcpy(p, x.value, sizeof x.value); }
+    static Pairs add16(Pairs a, const Pairs& b) {
+        for (int i = 0; i < 2 * lanes; ++i) a.value[i] = static_cast<int16_t>(a.value[i] + b.value[i]);
+        return a;
+    }
+    static Pairs subtract16(Pairs a, const Pairs& b) {
+        for (int i = 0; i < 2 * lanes; ++i) a.value[i] = static_cast<int16_t>(a.value[i] - b.value[i]);
+        return a;
+    }
+    static Count count(int bits) { return bits; }
     static Weights broadcast(const int16_t* p) {
         Weights w;
         memcpy(&w, p, sizeof w);
@@ -53,7 +64,7 @@ struct Portable {
     }
     static void spill(Sums&) {}
     static int halved(int value) { return (value < -32768 ? -32768 : value > 32767 ? 32767 : value) >> 1; }
-    static void finish(const Sums& even, const Sums& odd, int shift, int16_t* out) {
+    static void finish(const Sums& even, const Sums& odd, Count shift, int16_t* out) {
         int16_t packed[2 * lanes];
         for (int i = 0; i < lanes; ++i) {
             packed[2 * i] = static_cast<int16_t>(halved(even.value[i] >> shift));
@@ -61,11 +72,11 @@ struct Portable {
         }
         memcpy(out, packed, sizeof packed);
     }
-    static void finish(const Sums& even, const Sums& odd, int shift, const int16_t* slope, int16_t* out) {
+    static void finish(const Sums& even, const Sums& odd, Count shift, const int16_t* slope, int16_t* out) {
         int16_t packed[2 * lanes];
         for (int i = 0; i < 2 * lanes; ++i) {
             const int s = halved((i % 2 ? odd : even).value[i / 2] >> shift);
-            const int sloped = rounded_product(s, slope[i % 2]);
+            const int sloped = rounded_product(s, slope[i % 2 * 4]);
             packed[i] = static_cast<int16_t>(s > sloped ? s : sloped);
         }
         memcpy(out, packed, sizeof packed);

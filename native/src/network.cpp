@@ -84,7 +84,7 @@ Network Network::parse(const uint8_t* bytes, size_t size) {
         Storage& s = network.storage_[i];
         s.weights.assign(static_cast<size_t>(groups) * pairs * kParts * 3 * kGroup * 2, 0);
         s.bias.assign(padded, 0);
-        s.slope.assign(padded, 0);
+        s.slope.assign(static_cast<size_t>(padded) * 4, 0);
         PackedLayer layer{};
         layer.pairs = static_cast<int>(pairs);
         layer.groups = static_cast<int>(groups);
@@ -128,9 +128,9 @@ Network Network::parse(const uint8_t* bytes, size_t size) {
         }
         if (layer.activated) {
             for (uint32_t o = 0; o < outputs; ++o) {
-                s.slope[o] = in.i16();
-                if (s.slope[o] < kLeastSlope)
-                    refuse(where + std::to_string(o) + ": a slope of " + std::to_string(s.slope[o]));
+                const int16_t slope = in.i16();
+                if (slope < kLeastSlope) refuse(where + std::to_string(o) + ": a slope of " + std::to_string(slope));
+                std::fill_n(s.slope.begin() + static_cast<ptrdiff_t>(o) * 4, 4, slope);
             }
         }
         layer.weights = s.weights.data();
