@@ -9,6 +9,10 @@
 
 namespace acutance {
 
+struct Span {
+    int begin, end;
+};
+
 enum class Kind { kCodes8, kCodes16, kActivations };  // the last: int16 in, the bare residual out
 
 struct Picture {

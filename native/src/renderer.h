@@ -14,10 +14,6 @@
 
 namespace acutance {
 
-struct Span {
-    int begin, end;
-};
-
 // The tiles of a picture that are to be computed. A tile is a square of unshuffled pixels.
 struct TileMask {
     int tile, columns, rows;

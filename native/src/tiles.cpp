@@ -39,11 +39,23 @@ void measure(const Picture& picture, const TileGrid& grid, int tile_row, int32_t
     }
 }
 
+// Marks the words (cells' rows) that differ.
+template <class Word>
+void mark_differences(const uint8_t* now, const uint8_t* then, size_t count, uint8_t* changed) {
+    for (size_t i = 0; i < count; ++i) {
+        Word one, other;
+        std::memcpy(&one, now + i * sizeof(Word), sizeof(Word));
+        std::memcpy(&other, then + i * sizeof(Word), sizeof(Word));
+        changed[i] = static_cast<uint8_t>(changed[i] | (one != other ? 1 : 0));
+    }
+}
+
 }  // namespace
 
 TileGrid TileGrid::over(int width, int height, int unshuffle) {
     const int side = unshuffle * ((16 + unshuffle - 1) / unshuffle);
-    return TileGrid{side, (width + side - 1) / side, (height + side - 1) / side};
+    const auto count = [](int length, int step) { return (length + step - 1) / step; };
+    return TileGrid{side, count(width, side), count(height, side), count(width, kCell), count(height, kCell)};
 }
 
 void measure_activity(const Kernels& kernels, const Picture& picture, const TileGrid& grid, int tile_row,
@@ -58,19 +70,22 @@ void measure_activity(const Kernels& kernels, const Picture& picture, const Tile
     }
 }
 
-void find_changes(const Picture& picture, const TileGrid& grid, int tile_row, uint8_t* before, uint8_t* changed) {
-    const size_t row_bytes = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.sample_bytes());
-    const size_t tile_bytes = static_cast<size_t>(grid.side) * static_cast<size_t>(picture.sample_bytes());
-    std::fill(changed, changed + grid.columns, uint8_t{0});
-    const int last = std::min((tile_row + 1) * grid.side, picture.height);
-    for (int y = tile_row * grid.side; y < last; ++y) {
+void find_changes(const Picture& picture, const TileGrid& grid, int cell_row, uint8_t* before, uint8_t* changed) {
+    const size_t sample = static_cast<size_t>(picture.sample_bytes()), cell = kCell * sample;
+    const size_t row_bytes = static_cast<size_t>(picture.width) * sample, whole = row_bytes / cell * cell;
+    std::fill(changed, changed + grid.cell_columns, uint8_t{0});
+    const int last = std::min((cell_row + 1) * kCell, picture.height);
+    for (int y = cell_row * kCell; y < last; ++y) {
         const uint8_t* now = picture.luma_row<uint8_t>(y);
         uint8_t* then = before + static_cast<size_t>(y) * row_bytes;
         if (std::memcmp(now, then, row_bytes) == 0) continue;
-        for (int column = 0; column < grid.columns; ++column) {
-            const size_t begin = static_cast<size_t>(column) * tile_bytes,
-                         count = std::min(tile_bytes, row_bytes - begin);
-            if (changed[column] == 0 && std::memcmp(now + begin, then + begin, count) != 0) changed[column] = 1;
+        if (sample == 1) {
+            mark_differences<uint32_t>(now, then, whole / cell, changed);
+        } else {
+            mark_differences<uint64_t>(now, then, whole / cell, changed);
+        }
+        if (whole < row_bytes && std::memcmp(now + whole, then + whole, row_bytes - whole) != 0) {
+            changed[grid.cell_columns - 1] = 1;
         }
         std::memcpy(then, now, row_bytes);
     }
@@ -103,20 +118,32 @@ void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_
 
 void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius,
                     std::vector<uint8_t>& affected) {
-    const int reach = (radius + grid.side - 1) / grid.side;
-    std::vector<uint8_t> across(changed.size(), 0);
-    const auto spread = [reach](const uint8_t* in, uint8_t* out, int count, int step) {
-        for (int i = 0; i < count; ++i) {
-            if (in[i * step] == 0) continue;
-            for (int j = std::max(0, i - reach); j <= std::min(count - 1, i + reach); ++j) out[j * step] = 1;
-        }
+    // The cells that tile `index` sees, along one side of the picture.
+    const auto seen = [&grid, radius](int index, int cells) {
+        return Span{std::max(0, index * grid.side - radius) / kCell,
+                    std::min(cells, ((index + 1) * grid.side + radius - 1) / kCell + 1)};
     };
+    const size_t columns = static_cast<size_t>(grid.columns);
+    std::vector<uint8_t> across(columns * static_cast<size_t>(grid.cell_rows), 0);
+    std::vector<int> sums(static_cast<size_t>(grid.cell_columns) + 1, 0);  // of the cells before
+    for (int row = 0; row < grid.cell_rows; ++row) {
+        const uint8_t* cells = changed.data() + row * grid.cell_columns;
+        for (size_t i = 0; i + 1 < sums.size(); ++i) sums[i + 1] = sums[i] + cells[i];
+        if (sums.back() == 0) continue;
+        for (int column = 0; column < grid.columns; ++column) {
+            const Span span = seen(column, grid.cell_columns);
+            across[static_cast<size_t>(row) * columns + static_cast<size_t>(column)] =
+                sums[static_cast<size_t>(span.end)] > sums[static_cast<size_t>(span.begin)] ? 1 : 0;
+        }
+    }
     std::fill(affected.begin(), affected.end(), uint8_t{0});
     for (int row = 0; row < grid.rows; ++row) {
-        spread(changed.data() + row * grid.columns, across.data() + row * grid.columns, grid.columns, 1);
-    }
-    for (int column = 0; column < grid.columns; ++column) {
-        spread(across.data() + column, affected.data() + column, grid.rows, grid.columns);
+        uint8_t* tiles = affected.data() + row * grid.columns;
+        const Span span = seen(row, grid.cell_rows);
+        for (int cell_row = span.begin; cell_row < span.end; ++cell_row) {
+            const uint8_t* line = across.data() + cell_row * grid.columns;
+            for (size_t i = 0; i < columns; ++i) tiles[i] |= line[i];
+        }
     }
 }
 

@@ -8,9 +8,12 @@
 
 namespace acutance {
 
+constexpr int kCell = 4;  // pixels: the side of the squares in which changes are looked for
+
 struct TileGrid {
     int side = 0;  // pixels
     int columns = 0, rows = 0;
+    int cell_columns = 0, cell_rows = 0;
 
     static TileGrid over(int width, int height, int unshuffle);
     int count() const { return columns * rows; }
@@ -26,9 +29,9 @@ struct ActivityRow {
 void measure_activity(const Kernels& kernels, const Picture& picture, const TileGrid& grid, int tile_row,
                       int32_t* activity, ActivityRow& row);
 
-// Compares one row of tiles with `before` (the last frame's samples, without gaps between rows), marks what differs and
-// brings `before` up to date.
-void find_changes(const Picture& picture, const TileGrid& grid, int tile_row, uint8_t* before, uint8_t* changed);
+// Compares one row of cells with `before` (the last frame's samples, without gaps between rows), marks which cells
+// differ and brings `before` up to date.
+void find_changes(const Picture& picture, const TileGrid& grid, int cell_row, uint8_t* before, uint8_t* changed);
 
 // The tiles to compute: those whose level reaches the threshold, or as many of the highest levels as the limit admits;
 // of the level that it admits in part, first those computed in the last frame, then the others, row by row.
@@ -36,7 +39,7 @@ void find_changes(const Picture& picture, const TileGrid& grid, int tile_row, ui
 void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_t>& was_computed, int bits,
                   int threshold, int limit, std::vector<uint8_t>& chosen);
 
-// Marks every tile that has a changed tile in reach of its input.
+// Marks every tile with a changed cell within `radius` pixels, which is how far it sees.
 void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius,
                     std::vector<uint8_t>& affected);
 

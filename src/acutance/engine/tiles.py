@@ -17,6 +17,11 @@ from acutance.spec import StudentShape
 
 __all__ = ["TileSession", "choose", "tile_activity", "tile_side", "undisturbed"]
 
+CELL = 4
+"""Pixels: the side of the squares in which a session looks for changes."""
+POOR_FRAMES, REST_FRAMES, POOR_SHARE = 2, 8, 16
+"""After so many frames in a row that could reuse less than a 16th of what they computed, so many are not compared."""
+
 Tiles = NDArray[np.bool_]
 """One truth value for each tile: rows of tiles x columns of tiles."""
 
@@ -37,37 +42,58 @@ class TileSession(Session):
         super().__init__()
         self._sharpen_whole, self._options = sharpen, options
         self._side, self._radius = tile_side(shape.unshuffle), shape.radius
-        self._last: tuple[Plane, Tiles] | None = None  # the last frame, and which of its tiles were computed
+        self._computed: Tiles | None = None  # which tiles of the last frame were
+        self._last: Plane | None = None  # the last frame, where it is remembered
+        self._compared = False  # whether this frame was compared with it
+        self._poor = self._rest = 0
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
         out[...] = luma
         activity = tile_activity(luma, bit_depth, self._side)
         if strength == 0.0:
+            self._computed = None
             return TileCounts(activity.size, passed=activity.size)
-        if self._last is not None:
-            activity += np.where(self._last[1], activity >> 2, 0)
+        before = np.zeros(activity.shape, bool) if self._computed is None else self._computed
+        activity += np.where(before, activity >> 2, 0)
         options = self._options
-        before = np.zeros(activity.shape, bool) if self._last is None else self._last[1]
         chosen = choose(activity >> (bit_depth - 8), options.threshold, options.most(activity.size), before)
-        reused = np.zeros_like(chosen)
-        if options.reuse and self._last is not None:
-            last, was_chosen = self._last
-            changed = _largest_of_tiles((luma != last).astype(np.int32), self._side) > 0
-            reused = chosen & was_chosen & undisturbed(changed, self._side, self._radius)
-        self._last = luma.copy(), chosen
+        reused = self._reuse(luma, chosen & before)
+        self._computed = chosen
         if chosen.any():
             whole = np.empty_like(out)
             self._sharpen_whole(luma, strength, bit_depth, full_range, whole)
             np.copyto(out, whole, where=_pixels_of(chosen, self._side, luma.shape))
         computed, skipped = int(chosen.sum()), int(reused.sum())
+        if options.reuse and self._compared:
+            self._rest_or_not(skipped, computed)
         return TileCounts(chosen.size, computed - skipped, chosen.size - computed, skipped)
+
+    def _reuse(self, luma: Plane, again: Tiles) -> Tiles:
+        """Those of the tiles that were and are to be computed whose input is that of the last frame."""
+        last = self._last
+        self._last, self._compared = None, False
+        if not self._options.reuse or self._rest > 0:
+            self._rest -= self._options.reuse
+            return np.zeros_like(again)
+        self._last = luma.copy()
+        if last is None:
+            return np.zeros_like(again)
+        self._compared = True
+        return again & undisturbed(luma != last, self._side, self._radius)
+
+    def _rest_or_not(self, reused: int, chosen: int) -> None:
+        """Where hardly anything is ever the same, comparing is left out most of the time."""
+        self._poor = self._poor + 1 if reused * POOR_SHARE < chosen else 0
+        if self._poor >= POOR_FRAMES:
+            self._rest, self._poor = REST_FRAMES, POOR_FRAMES - 1
 
     def set_options(self, options: TileOptions) -> None:
         self._options = options
 
     def reset(self) -> None:
         super().reset()
-        self._last = None
+        self._computed, self._last, self._compared = None, None, False
+        self._poor = self._rest = 0
 
 
 def tile_side(unshuffle: int) -> int:
@@ -94,12 +120,16 @@ def choose(level: NDArray[np.int32], threshold: int, most: int, before: Tiles) -
     return chosen.reshape(level.shape)
 
 
-def undisturbed(changed: Tiles, side: int, radius: int) -> Tiles:
-    """The tiles of which no tile that lies within ``radius`` pixels, and not they themselves, changed."""
-    reach = -(-radius // side)
-    padded = np.pad(changed, reach)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, 2 * reach + 1))
-    return np.asarray(~windows.any(axis=(2, 3)))
+def undisturbed(changed: NDArray[np.bool_], side: int, radius: int) -> Tiles:
+    """The tiles without a changed pixel within ``radius`` pixels, in whole cells. changed: of each pixel."""
+    height, width = changed.shape
+    cells = _largest_of_tiles(changed.astype(np.int32), CELL) > 0
+
+    def seen(start: int) -> slice:
+        return slice(max(0, start - radius) // CELL, (start + side + radius - 1) // CELL + 1)
+
+    rows, columns = range(0, height, side), range(0, width, side)
+    return np.array([[not cells[seen(y), seen(x)].any() for x in columns] for y in rows], bool)
 
 
 def _largest_of_tiles(values: NDArray[np.int32], side: int) -> NDArray[np.int32]:

@@ -1,0 +1,259 @@
+// The C interface: checks what it is given, and turns exceptions into status codes.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <new>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "acutance.h"
+#include "dispatch.h"
+#include "engine.h"
+#include "error.h"
+#include "session.h"
+
+namespace {
+
+using namespace acutance;
+
+constexpr int kMaxThreads = 256, kMaxSide = 65535;
+constexpr size_t kLargestFile = 64U << 20;
+
+[[noreturn]] void invalid(const std::string& why) {
+    throw Error(ACUTANCE_INVALID_ARGUMENT, why);
+}
+
+// Whether any byte may belong to both planes. Planes side by side in one buffer, such as the halves of a split view, do
+// not overlap.
+bool overlap(const Picture& picture, ptrdiff_t row) {
+    const auto extent = [&](const uint8_t* first, ptrdiff_t stride) {
+        const ptrdiff_t span = stride * (picture.height - 1);
+        return std::pair(reinterpret_cast<uintptr_t>(first + std::min<ptrdiff_t>(span, 0)),
+                         reinterpret_cast<uintptr_t>(first + std::max<ptrdiff_t>(span, 0) + row));
+    };
+    const auto [luma_begin, luma_end] = extent(picture.luma, picture.luma_stride);
+    const auto [out_begin, out_end] = extent(picture.out, picture.out_stride);
+    if (luma_end <= out_begin || out_end <= luma_begin) return false;
+    const ptrdiff_t pitch = std::abs(picture.luma_stride);
+    if (pitch != std::abs(picture.out_stride) || picture.height == 1) return true;
+    const uintptr_t distance = out_begin > luma_begin ? out_begin - luma_begin : luma_begin - out_begin;
+    const ptrdiff_t apart = static_cast<ptrdiff_t>(distance % static_cast<uintptr_t>(pitch));
+    return apart < row || pitch - apart < row;
+}
+
+Picture check_picture(const acutance_format* format, const void* luma, ptrdiff_t luma_stride, void* out,
+                      ptrdiff_t out_stride, double strength) {
+    if (format == nullptr || luma == nullptr || out == nullptr) invalid("format, luma and out must not be NULL");
+    if (format->width < 1 || format->width > kMaxSide || format->height < 1 || format->height > kMaxSide) {
+        invalid("a picture of " + std::to_string(format->width) + "x" + std::to_string(format->height) + " pixels");
+    }
+    if (format->bit_depth < 8 || format->bit_depth > 16) invalid("a bit depth of " + std::to_string(format->bit_depth));
+    if (!(strength >= 0.0 && strength <= 2.0))
+        invalid("a strength of " + std::to_string(strength) + ", which is not 0 to 2");
+    Picture picture{};
+    picture.kind = format->bit_depth == 8 ? Kind::kCodes8 : Kind::kCodes16;
+    picture.width = format->width;
+    picture.height = format->height;
+    picture.samples = make_samples(*format, strength);
+    picture.luma = static_cast<const uint8_t*>(luma);
+    picture.out = static_cast<uint8_t*>(out);
+    picture.luma_stride = luma_stride;
+    picture.out_stride = out_stride;
+    const ptrdiff_t row = static_cast<ptrdiff_t>(picture.width) * picture.sample_bytes();
+    const ptrdiff_t largest = std::numeric_limits<ptrdiff_t>::max() / picture.height;
+    for (const ptrdiff_t stride : {luma_stride, out_stride}) {
+        const bool apart = picture.height == 1 || stride >= row || stride <= -row;
+        if (!apart || stride > largest || stride < -largest) {
+            invalid("a stride of " + std::to_string(stride) + " bytes for rows of " + std::to_string(row));
+        }
+        if (picture.sample_bytes() == 2 && stride % 2 != 0) invalid("an odd stride for 16-bit samples");
+    }
+    if (picture.sample_bytes() == 2 &&
+        (reinterpret_cast<uintptr_t>(luma) % 2 != 0 || reinterpret_cast<uintptr_t>(out) % 2 != 0)) {
+        invalid("16-bit samples at an odd address");
+    }
+    if (overlap(picture, row)) invalid("luma and out overlap");
+    return picture;
+}
+
+thread_local std::string last_error;
+
+template <class Call>
+acutance_status guarded(Call&& call) noexcept {
+    try {
+        try {
+            call();
+            return ACUTANCE_OK;
+        } catch (const Error& error) {
+            last_error = error.what();
+            return error.status;
+        } catch (const std::bad_alloc&) {
+            last_error = "out of memory";
+            return ACUTANCE_OUT_OF_MEMORY;
+        } catch (const std::exception& error) {
+            last_error = error.what();
+            return ACUTANCE_INVALID_ARGUMENT;
+        }
+    } catch (...) {
+        return ACUTANCE_OUT_OF_MEMORY;
+    }
+}
+
+void check_options(const acutance_tile_options* options) {
+    if (options == nullptr) invalid("options must not be NULL");
+    if (options->threshold < 0) invalid("a threshold of " + std::to_string(options->threshold));
+    if (!(options->tile_budget >= 0.0 && options->tile_budget <= 1.0))
+        invalid("a tile budget that is not a share of 0 to 1");
+    if (!(options->time_budget >= 0.0) || std::isinf(options->time_budget))
+        invalid("a time budget that is not a number of seconds");
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* acutance_last_error(void) {
+    return last_error.c_str();
+}
+
+const char* const* acutance_instruction_sets(void) {
+    static const std::vector<const char*> names = [] {
+        std::vector<const char*> all;
+        for (const Kernels* kernels : runnable_kernels()) all.push_back(kernels->name);
+        all.push_back(nullptr);
+        return all;
+    }();
+    return names.data();
+}
+
+acutance_status acutance_load_memory(const void* model, size_t size, int threads, const char* instruction_set,
+                                     acutance_engine** engine) {
+    return guarded([&] {
+        if (model == nullptr || engine == nullptr) invalid("model and engine must not be NULL");
+        *engine = nullptr;
+        if (threads < 0 || threads > kMaxThreads)
+            invalid(std::to_string(threads) + " threads; accepted: 0 to " + std::to_string(kMaxThreads));
+        if (threads == 0) threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
+        Network network = Network::parse(static_cast<const uint8_t*>(model), size);
+        *engine = new acutance_engine(std::move(network), choose_kernels(instruction_set), threads);
+    });
+}
+
+acutance_status acutance_load(const char* path, int threads, const char* instruction_set, acutance_engine** engine) {
+    std::vector<uint8_t> bytes;
+    const acutance_status status = guarded([&] {
+        if (path == nullptr || engine == nullptr) invalid("path and engine must not be NULL");
+        *engine = nullptr;
+        const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path, "rb"), std::fclose);
+        if (!file) throw Error(ACUTANCE_CANNOT_READ, std::string(path) + ": cannot be opened");
+        uint8_t block[1 << 16];
+        for (size_t count; (count = std::fread(block, 1, sizeof block, file.get())) > 0;) {
+            bytes.insert(bytes.end(), block, block + count);
+            if (bytes.size() > kLargestFile)
+                throw Error(ACUTANCE_INVALID_MODEL, std::string(path) + ": too large for a model");
+        }
+        if (std::ferror(file.get()) != 0) throw Error(ACUTANCE_CANNOT_READ, std::string(path) + ": cannot be read");
+    });
+    if (status != ACUTANCE_OK) return status;
+    return acutance_load_memory(bytes.empty() ? reinterpret_cast<const uint8_t*>("") : bytes.data(), bytes.size(),
+                                threads, instruction_set, engine);
+}
+
+void acutance_free(acutance_engine* engine) {
+    delete engine;
+}
+
+const char* acutance_engine_instruction_set(const acutance_engine* engine) {
+    return engine == nullptr ? "" : engine->kernels.name;
+}
+
+int acutance_engine_threads(const acutance_engine* engine) {
+    return engine == nullptr ? 0 : engine->threads;
+}
+
+acutance_status acutance_process(acutance_engine* engine, const acutance_format* format, const void* luma,
+                                 ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength) {
+    return guarded([&] {
+        if (engine == nullptr) invalid("engine must not be NULL");
+        engine->process(check_picture(format, luma, luma_stride, out, out_stride, strength), strength);
+    });
+}
+
+acutance_status acutance_residual(acutance_engine* engine, int width, int height, const int16_t* luma,
+                                  ptrdiff_t luma_stride, int16_t* residual, ptrdiff_t residual_stride) {
+    return guarded([&] {
+        if (engine == nullptr) invalid("engine must not be NULL");
+        const acutance_format format{width, height, 16, 0};  // checks what 16-bit samples have in common
+        Picture picture = check_picture(&format, luma, luma_stride, residual, residual_stride, 1.0);
+        picture.kind = Kind::kActivations;
+        engine->process(picture, 1.0);
+    });
+}
+
+acutance_status acutance_session_open(acutance_engine* engine, const acutance_tile_options* options,
+                                      acutance_session** session) {
+    return guarded([&] {
+        if (engine == nullptr || session == nullptr) invalid("engine and session must not be NULL");
+        *session = nullptr;
+        check_options(options);
+        *session = new acutance_session(*engine, *options);
+    });
+}
+
+void acutance_session_close(acutance_session* session) {
+    delete session;
+}
+
+acutance_status acutance_session_set_options(acutance_session* session, const acutance_tile_options* options) {
+    return guarded([&] {
+        if (session == nullptr) invalid("session must not be NULL");
+        check_options(options);
+        session->options = *options;
+    });
+}
+
+acutance_status acutance_session_process(acutance_session* session, const acutance_format* format, const void* luma,
+                                         ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength) {
+    return guarded([&] {
+        if (session == nullptr) invalid("session must not be NULL");
+        session->process(check_picture(format, luma, luma_stride, out, out_stride, strength), *format, strength);
+    });
+}
+
+acutance_tile_counts acutance_session_counts(const acutance_session* session) {
+    return session == nullptr ? acutance_tile_counts{} : session->counts;
+}
+
+void acutance_session_reset(acutance_session* session) {
+    if (session != nullptr) session->forget();
+}
+
+double acutance_peak(double seconds, int threads, const char* instruction_set) {
+    double total = 0;
+    const acutance_status status = guarded([&] {
+        const Kernels& kernels = choose_kernels(instruction_set);
+        if (!(seconds > 0 && seconds <= 60) || threads < 1 || threads > kMaxThreads)
+            invalid("seconds or threads out of range");
+        std::vector<double> rates(static_cast<size_t>(threads), 0.0);
+        Pool pool(threads);
+        pool.run(threads, [&](int, int item) {
+            const double began = seconds_now();
+            uint64_t done = 0;
+            double passed = 0;
+            while (passed < seconds) {
+                done += kernels.peak(100000);
+                passed = seconds_now() - began;
+            }
+            rates[static_cast<size_t>(item)] = static_cast<double>(done) / passed;
+        });
+        for (const double rate : rates) total += rate;
+    });
+    return status == ACUTANCE_OK ? total : 0.0;
+}
+
+}  // extern "C"

@@ -1,0 +1,51 @@
+// An engine: a network, the kernels that run it, and the threads they run on.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "acutance.h"
+#include "network.h"
+#include "picture.h"
+#include "pool.h"
+#include "renderer.h"
+
+namespace acutance {
+
+// What belongs to one process: threads do not survive a fork, and a lock may have been held during it.
+struct Workers {
+    Workers(const Network& network, const Kernels& kernels, int threads);
+    const long process;
+    std::mutex turn;  // frames of an engine take turns
+    Pool pool;
+    std::vector<Renderer> renderers;
+};
+
+void copy_rows(const Picture& picture);
+
+double seconds_now();
+
+}  // namespace acutance
+
+struct acutance_engine {
+    acutance_engine(acutance::Network network_, const acutance::Kernels& kernels_, int threads_);
+    ~acutance_engine();
+    acutance_engine(const acutance_engine&) = delete;
+
+    // This process's.
+    acutance::Workers& workers();
+
+    // The whole picture.
+    void process(const acutance::Picture& picture, double strength);
+
+    // With a mask, the wanted tiles alone. The caller holds the workers' turn.
+    void render(acutance::Workers& workers, const acutance::Picture& picture, const acutance::TileMask* mask) const;
+
+    const acutance::Network network;
+    const acutance::Kernels& kernels;
+    const int threads;
+
+private:
+    std::atomic<acutance::Workers*> workers_;
+};
