@@ -73,8 +73,8 @@ void acutance_engine::process(const Picture& picture, double strength) {
 }
 
 void acutance_engine::render(Workers& workers, const Picture& picture, const TileMask* mask) const {
-    const std::vector<Rectangle> parts = share_out(network, picture, threads, mask);
-    workers.pool.run(static_cast<int>(parts.size()), [&](int worker, int item) {
-        workers.renderers[static_cast<size_t>(worker)].render(picture, parts[static_cast<size_t>(item)], mask);
+    Parts parts(network, picture, threads, mask);
+    workers.pool.run(workers.pool.threads(), [&](int worker, int) {
+        while (Part* part = parts.take()) workers.renderers[static_cast<size_t>(worker)].render(picture, *part, mask);
     });
 }

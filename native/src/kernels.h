@@ -32,7 +32,7 @@ namespace acutance {
 inline constexpr int kGroup = 4;  // outputs computed together; layers are padded to a multiple with weights of zero
 
 // The products of the formulas above, in the order in which they are summed.
-enum Part { kSum, kDifference, kFirst, kSecond, kParts };
+enum Product { kSum, kDifference, kFirst, kSecond, kProducts };
 
 // A layer as the kernels read it. What it computes before the shift is twice the layer's sums.
 struct PackedLayer {
@@ -40,7 +40,7 @@ struct PackedLayer {
     int groups;  // of outputs
     int shift;
     bool activated;          // the last layer has no PReLU
-    const int16_t* weights;  // [group][kParts][pair][3 columns][kGroup][2]
+    const int16_t* weights;  // [group][kProducts][pair][3 columns][kGroup][2]
     const int32_t* bias;     // [group * kGroup], twice the layer's
     const int16_t* slope;    // [group][kGroup / 2][8]: of an even output four times, of the odd one four times
 };

@@ -60,7 +60,7 @@ constexpr int kStrip = 128;  // pixels whose combinations of rows are made and u
 template <class Isa>
 constexpr ptrdiff_t kScratchPlane = 2 * (kStrip + Isa::lanes);
 
-// Adds one part of a group of outputs to sums that lie in registers: kGroup * Vectors of them, Vectors loads, one
+// Adds one product of a group of outputs to sums that lie in registers: kGroup * Vectors of them, Vectors loads, one
 // broadcast and one product at a time, so that 16 registers suffice.
 template <class Isa, int Vectors>
 ACUTANCE_INLINE void accumulate(typename Isa::Sums (&sums)[kGroup][Vectors], int pairs, const int16_t* pixels,
@@ -78,7 +78,7 @@ ACUTANCE_INLINE void accumulate(typename Isa::Sums (&sums)[kGroup][Vectors], int
                 for (int v = 0; v < Vectors; ++v) sums[o][v] = Isa::multiply_add(sums[o][v], x[v], w);
             }
         }
-        pixels += kParts * kScratchPlane<Isa>;
+        pixels += kProducts * kScratchPlane<Isa>;
         weights += 3 * kGroup * 2;
     }
 }
@@ -111,8 +111,8 @@ ACUTANCE_INLINE void finish_row(const PackedLayer& layer, const typename Isa::Su
 template <class Isa, int Vectors>
 ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRows& rows, int group, int x, int at) {
     using Sums = typename Isa::Sums;
-    const ptrdiff_t part = static_cast<ptrdiff_t>(layer.pairs) * 3 * kGroup * 2;
-    const int16_t* weights = layer.weights + group * kParts * part;
+    const ptrdiff_t product = static_cast<ptrdiff_t>(layer.pairs) * 3 * kGroup * 2;
+    const int16_t* weights = layer.weights + group * kProducts * product;
     const int16_t* pixels = rows.scratch + 2 * static_cast<ptrdiff_t>(at);
     const int32_t* bias = layer.bias + group * kGroup;
     Sums sums[kGroup][Vectors], others[kGroup][Vectors];
@@ -121,7 +121,7 @@ ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRows& rows, 
         ACUTANCE_UNROLL
         for (int v = 0; v < Vectors; ++v) sums[o][v] = Isa::splat(bias[o]);
     }
-    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kSum * kScratchPlane<Isa>, weights + kSum * part);
+    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kSum * kScratchPlane<Isa>, weights + kSum * product);
     ACUTANCE_UNROLL
     for (int o = 0; o < kGroup; ++o) {
         ACUTANCE_UNROLL
@@ -132,7 +132,7 @@ ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRows& rows, 
         }
     }
     accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kDifference * kScratchPlane<Isa>,
-                             weights + kDifference * part);
+                             weights + kDifference * product);
     ACUTANCE_UNROLL
     for (int o = 0; o < kGroup; ++o) {
         ACUTANCE_UNROLL
@@ -145,23 +145,23 @@ ACUTANCE_INLINE void conv_block(const PackedLayer& layer, const ConvRows& rows, 
     }
     const ptrdiff_t target =
         static_cast<ptrdiff_t>(group) * (kGroup / 2) * rows.target_plane + 2 * static_cast<ptrdiff_t>(x);
-    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kFirst * kScratchPlane<Isa>, weights + kFirst * part);
+    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kFirst * kScratchPlane<Isa>, weights + kFirst * product);
     finish_row<Isa, Vectors>(layer, sums, group, rows.target[0] + target, rows.target_plane);
     ACUTANCE_UNROLL
     for (int o = 0; o < kGroup; ++o) {
         ACUTANCE_UNROLL
         for (int v = 0; v < Vectors; ++v) sums[o][v] = others[o][v];
     }
-    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kSecond * kScratchPlane<Isa>, weights + kSecond * part);
+    accumulate<Isa, Vectors>(sums, layer.pairs, pixels + kSecond * kScratchPlane<Isa>, weights + kSecond * product);
     finish_row<Isa, Vectors>(layer, sums, group, rows.target[1] + target, rows.target_plane);
 }
 
-// The combinations of rows that the parts multiply, for `count` pixels from x - 1 on: a multiple of Isa::lanes.
+// The combinations of rows that are multiplied, for `count` pixels from x - 1 on: a multiple of Isa::lanes.
 template <class Isa>
 ACUTANCE_INLINE void combine_rows(const PackedLayer& layer, const ConvRows& rows, int x, int count) {
     for (int pair = 0; pair < layer.pairs; ++pair) {
         const ptrdiff_t from = pair * rows.source_plane + 2 * (static_cast<ptrdiff_t>(x) - 1);
-        int16_t* out = rows.scratch + pair * kParts * kScratchPlane<Isa>;
+        int16_t* out = rows.scratch + pair * kProducts * kScratchPlane<Isa>;
         for (int i = 0; i < 2 * count; i += 2 * Isa::lanes) {
             const typename Isa::Pairs a = Isa::load(rows.source[0] + from + i),
                                       b = Isa::load(rows.source[1] + from + i),
@@ -291,7 +291,7 @@ template <class Isa>
 constexpr Kernels make_kernels(const char* name) {
     return Kernels{name,
                    Isa::lanes * (Isa::vectors + 1),
-                   static_cast<int>(kParts * kScratchPlane<Isa>),
+                   static_cast<int>(kProducts * kScratchPlane<Isa>),
                    conv<Isa>,
                    load<uint8_t>,
                    load<uint16_t>,

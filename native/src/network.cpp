@@ -82,7 +82,7 @@ Network Network::parse(const uint8_t* bytes, size_t size) {
         if (static_cast<size_t>(inputs) * outputs * 18 > in.left()) refuse("it breaks off");  // before allocating
         const uint32_t pairs = (inputs + 1) / 2, groups = (outputs + kGroup - 1) / kGroup, padded = groups * kGroup;
         Storage& s = network.storage_[i];
-        s.weights.assign(static_cast<size_t>(groups) * pairs * kParts * 3 * kGroup * 2, 0);
+        s.weights.assign(static_cast<size_t>(groups) * pairs * kProducts * 3 * kGroup * 2, 0);
         s.bias.assign(padded, 0);
         s.slope.assign(static_cast<size_t>(padded) * 4, 0);
         PackedLayer layer{};
@@ -106,15 +106,15 @@ Network Network::parse(const uint8_t* bytes, size_t size) {
                                std::to_string(here) + ", " + std::to_string(below) + " are too large");
                     }
                     sums[o] += column;
-                    int factors[kParts];
+                    int factors[kProducts];
                     factors[kSum] = above + here + below;
                     factors[kDifference] = above - here + below;
                     factors[kFirst] = 2 * above;
                     factors[kSecond] = -2 * below;
-                    for (uint32_t part = 0; part < kParts; ++part) {
+                    for (uint32_t product = 0; product < kProducts; ++product) {
                         const size_t block =
-                            ((static_cast<size_t>(o / kGroup) * kParts + part) * pairs + c / 2) * 3 + dx;
-                        s.weights[(block * kGroup + o % kGroup) * 2 + c % 2] = static_cast<int16_t>(factors[part]);
+                            ((static_cast<size_t>(o / kGroup) * kProducts + product) * pairs + c / 2) * 3 + dx;
+                        s.weights[(block * kGroup + o % kGroup) * 2 + c % 2] = static_cast<int16_t>(factors[product]);
                     }
                 }
             }

@@ -17,14 +17,16 @@ int Renderer::bytes_per_column(const Network& network) {
     return planes * kRows * 2 * static_cast<int>(sizeof(int16_t));
 }
 
-void Renderer::prepare(const Picture& picture, const Rectangle& rectangle) {
+void Renderer::prepare(const Picture& picture, const Part& part) {
     const int r = network_.unshuffle(), depth = network_.depth();
-    rectangle_ = rectangle;
+    left_ = part.left;
+    top_ = part.top;
+    right_ = part.right;
     width_ = (picture.width + r - 1) / r;
     height_ = (picture.height + r - 1) / r;
     // One pixel of zeros before the picture, and room for what vectors write past the end.
-    origin_ = rectangle.left - depth - 1;
-    const int columns = rectangle.right - rectangle.left + 2 * (depth + 1) + kernels_.overrun;
+    origin_ = left_ - depth - 1;
+    const int columns = right_ - left_ + 2 * (depth + 1) + kernels_.overrun;
     // An odd number of cache lines, or the planes of a row would share few sets of the first-level cache.
     plane_ = ((2 * static_cast<ptrdiff_t>(columns) + 31) / 32 | 1) * 32;
     rings_.resize(static_cast<size_t>(depth) + 1);
@@ -70,21 +72,21 @@ const int16_t* Renderer::row_or_zeros(int ring, int y) {
 bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
     const int reach = network_.depth() - ring;
     Ring& r = rings_[static_cast<size_t>(ring)];
-    if (y + 1 < std::max(0, rectangle_.top - reach) || y >= std::min(height_, rectangle_.bottom + reach)) return false;
-    const int left = std::max(0, rectangle_.left - reach), right = std::min(width_, rectangle_.right + reach);
+    if (y + 1 < std::max(0, top_ - reach) || y >= std::min(height_, bottom_ + reach)) return false;
+    const int left = std::max(0, left_ - reach), right = std::min(width_, right_ + reach);
     if (mask == nullptr) {
         r.spans.assign(1, Span{left, right});
         return true;
     }
-    // Tiles of other rectangles are none of this one's business, above and below as at the sides.
-    const int first = std::max(y - reach, rectangle_.top) / mask->tile;
-    const int last = std::min(y + 1 + reach, rectangle_.bottom - 1) / mask->tile;
+    // Tiles of other parts are none of this one's business, above and below as at the sides.
+    const int first = std::max(y - reach, top_) / mask->tile;
+    const int last = std::min(y + 1 + reach, bottom_ - 1) / mask->tile;
     if (first == r.first_tile_row && last == r.last_tile_row) return !r.spans.empty();
     r.first_tile_row = first;
     r.last_tile_row = last;
     r.spans.clear();
-    const int columns_end = (rectangle_.right - 1) / mask->tile + 1;
-    for (int column = rectangle_.left / mask->tile; column < columns_end; ++column) {
+    const int columns_end = (right_ - 1) / mask->tile + 1;
+    for (int column = left_ / mask->tile; column < columns_end; ++column) {
         uint8_t wanted = 0;
         for (int tile_row = first; tile_row <= last; ++tile_row)
             wanted |= mask->wanted[tile_row * mask->columns + column];
@@ -153,7 +155,7 @@ void Renderer::convolve(int layer, int y) {
 
 void Renderer::emit(const Picture& picture, int y) {
     const int r = network_.unshuffle(), ring = network_.depth();
-    for (int line = std::max(y, rectangle_.top); line < std::min(y + 2, rectangle_.bottom); ++line) {
+    for (int line = std::max(y, top_); line < std::min(y + 2, bottom_); ++line) {
         const int16_t* residual = row(ring, line);
         for (const Span span : rings_[static_cast<size_t>(ring)].spans) {
             for (int dy = 0; dy < r; ++dy) {
@@ -174,14 +176,15 @@ void Renderer::emit(const Picture& picture, int y) {
     }
 }
 
-void Renderer::render(const Picture& picture, const Rectangle& rectangle, const TileMask* mask) {
-    prepare(picture, rectangle);
+void Renderer::render(const Picture& picture, Part& part, const TileMask* mask) {
+    prepare(picture, part);
     const int depth = network_.depth();
-    // The residual's pairs of rows begin with the rectangle, so that they lie within rows of tiles where those are
-    // even.
-    int y = rectangle.top - depth;
-    if (y < 0) y = -(y & 1);
-    for (; y < rectangle.bottom + depth; y += 2) {
+    // The residual's pairs of rows begin with the part, so that they lie within rows of tiles where those are even.
+    // Steps are counted from the first row that any layer needs, also where that lies above the picture: Parts relies
+    // on it.
+    for (int y = top_ - depth;; y += 2) {
+        bottom_ = part.advance();
+        if (y >= bottom_ + depth) break;
         if (find_spans(0, y, mask)) load(picture, y);
         for (int layer = 0; layer < depth; ++layer) {
             const int here = y - 1 - layer;

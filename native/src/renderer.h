@@ -1,8 +1,8 @@
-// The whole network over a rectangle of the picture, row by row.
+// The whole network over a part of the picture, row by row.
 //
 // Each layer keeps the last four rows of its input, and makes two rows at a time. Two picture rows further down, the
 // first layer can make two, then the second two of which the upper one lies above those, and so on: everything stays in
-// the second-level cache, and no layer computes a row twice. At the rectangle's sides (and top and bottom) each layer
+// the second-level cache, and no layer computes a row twice. At the part's sides (and top and bottom) each layer
 // computes as much more than the next as a 3x3 convolution looks around.
 #pragma once
 
@@ -10,31 +10,20 @@
 #include <vector>
 
 #include "network.h"
+#include "parts.h"
 #include "picture.h"
 
 namespace acutance {
-
-// The tiles of a picture that are to be computed. A tile is a square of unshuffled pixels.
-struct TileMask {
-    int tile, columns, rows;
-    const uint8_t* wanted;  // [rows][columns], nonzero where wanted
-};
-
-// Unshuffled pixels [left, right) x [top, bottom).
-struct Rectangle {
-    int left, top, right, bottom;
-};
 
 // One thread's working memory.
 class Renderer {
 public:
     Renderer(const Network& network, const Kernels& kernels) : network_(network), kernels_(kernels) {}
 
-    // Computes a rectangle's pixels and writes them to the picture's output; with a mask, only those of the wanted
-    // tiles.
-    void render(const Picture& picture, const Rectangle& rectangle, const TileMask* mask);
+    // Computes a part's pixels and writes them to the picture's output; with a mask, only those of the wanted tiles.
+    void render(const Picture& picture, Part& part, const TileMask* mask);
 
-    // Bytes of working memory for each unshuffled pixel of a rectangle's width.
+    // Bytes of working memory for each unshuffled pixel of a part's width.
     static int bytes_per_column(const Network& network);
 
 private:
@@ -46,11 +35,11 @@ private:
         int first_tile_row = -1, last_tile_row = -1;  // what spans were made from
     };
 
-    void prepare(const Picture& picture, const Rectangle& rectangle);
+    void prepare(const Picture& picture, const Part& part);
     int16_t* row(int ring, int y);                 // its first plane, from pixel origin_ on
     const int16_t* row_or_zeros(int ring, int y);  // zeros above and below the picture
     ptrdiff_t at(int x) const { return 2 * static_cast<ptrdiff_t>(x - origin_); }  // where pixel x lies in a plane
-    // These are about rows y and y + 1, of which one may lie outside the rectangle or the picture.
+    // These are about rows y and y + 1, of which one may lie outside the part or the picture.
     bool find_spans(int ring, int y, const TileMask* mask);
     void load(const Picture& picture, int y);
     void convolve(int layer, int y);
@@ -61,10 +50,10 @@ private:
     const Kernels& kernels_;
     std::vector<Ring> rings_;
     std::vector<int16_t> zeros_, line_, scratch_;
-    Rectangle rectangle_{};
-    int width_ = 0, height_ = 0;  // of the unshuffled picture
-    int origin_ = 0;              // the pixel at the start of a plane
-    ptrdiff_t plane_ = 0;         // int16s from plane to plane
+    int left_ = 0, top_ = 0, right_ = 0, bottom_ = 0;  // of the part; the bottom may rise
+    int width_ = 0, height_ = 0;                       // of the unshuffled picture
+    int origin_ = 0;                                   // the pixel at the start of a plane
+    ptrdiff_t plane_ = 0;                              // int16s from plane to plane
 };
 
 }  // namespace acutance

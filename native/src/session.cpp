@@ -64,7 +64,7 @@ void acutance_session::sharpen(Workers& workers, const Picture& picture) {
     const TileMask mask{grid.side / engine.network.unshuffle(), grid.columns, grid.rows, wanted.data()};
     Picture kept_too = picture;
     if (comparing) kept_too.kept = kept.data();
-    engine.render(workers, kept_too, counts.computed == counts.tiles ? nullptr : &mask);
+    if (counts.computed > 0) engine.render(workers, kept_too, counts.computed == counts.tiles ? nullptr : &mask);
     const double rendered = seconds_now();
     if (counts.computed < counts.tiles) fill(workers, picture);
     if (comparing) rest_or_not(remembers);
