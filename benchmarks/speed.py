@@ -7,9 +7,10 @@
 
 FOLDER (or ACUTANCE_DATA) holds ``clips``, ``peers`` and ``test/Set5``. Writes benchmarks/results/speed.json section by
 section. Contenders take turns, block of frames by block of frames, in one process; beside every figure stand the int16
-peak measured between the turns and what the hypervisor and other processes took meanwhile. OpenVINO, NNCF, ncnn and
-ffmpeg are optional: what is missing is named as missing. Smaller sizes, other engines and fewer frames are for trying
-out, and go into another file.
+peak measured between the turns and what the hypervisor and other processes took meanwhile. Targets are about AVX2: on
+a processor that has more, our engine and OpenVINO are held to it (``--instruction-set``); ONNX Runtime, ncnn and
+ffmpeg take what they find. OpenVINO, NNCF, ncnn and ffmpeg are optional: what is missing is named as missing. Smaller
+sizes, other engines and fewer frames are for trying out, and go into another file.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from typing import Any
 from _results import load_json, save_json, update_between, versions_of
 from _speed import calls, files, peers, rates, seams
 from _speed.picture import draw
-from _speed.setting import Section, Setting, threads_here
+from _speed.setting import TARGET_SET, Section, Setting, threads_here
 from _speed.tables import tables, targets_table
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.speed import processor_name
@@ -38,6 +39,7 @@ BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 
 SECTIONS: dict[str, Callable[[Setting, Section], None]] = {
     "floors": rates.floors,
+    "sets": rates.sets,
     "runtimes": rates.runtimes,
     "peers": peers.peers,
     "teachers": peers.teachers,
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if not options.from_json:
+            _hold_to(options.instruction_set)
             measure(options)
         report = load_json(options.out)
         text = tables(report)
@@ -83,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=threads_here(), help="of everything that is compared")
     parser.add_argument("--threshold", type=int, help="where it is on; each student's own where not given")
     parser.add_argument("--engine", default=Setting.engine, help="the engine that is ours")
+    parser.add_argument(
+        "--instruction-set",
+        default=TARGET_SET,
+        help="what our code and OpenVINO are held to, as the targets are about it; '' for the best there is",
+    )
     parser.add_argument("--size", default="1920x1080", help="instead of 1080p")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file (benchmarks/results/speed.json)")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; make tables and picture from --out")
@@ -114,6 +122,7 @@ def measure(options: argparse.Namespace) -> None:
             "seconds": round(time.monotonic() - started, 1),
             "load_average": round(os.getloadavg()[0], 2),
             "engine": setting.engine,
+            "instruction_set": setting.instruction_set,
             "threads": setting.threads,
             "size": list(setting.size),
             **section.to_dict(),
@@ -141,6 +150,7 @@ def _setting(options: argparse.Namespace) -> Setting:
     return Setting(
         data=None if options.data is None else Path(options.data),
         engine=options.engine,
+        instruction_set=options.instruction_set,
         threads=options.threads,
         size=(int(width), int(height)),
         frames=options.frames,
@@ -148,6 +158,13 @@ def _setting(options: argparse.Namespace) -> Setting:
         threshold=options.threshold,
         rounds=options.rounds,
     )
+
+
+def _hold_to(instruction_set: str) -> None:
+    """Before anything is loaded: our engine, the peak and oneDNN, which OpenVINO computes with, read these."""
+    if instruction_set:
+        os.environ["ACUTANCE_INSTRUCTION_SET"] = instruction_set
+        os.environ["ONEDNN_MAX_CPU_ISA"] = instruction_set.upper()
 
 
 def _names(only: str | None) -> list[str]:
@@ -166,7 +183,7 @@ def _command(options: argparse.Namespace, section: str | None) -> str:
     if section is not None:
         words += ["--only", section]
     defaults = _parser().parse_args([])
-    for name in ("frames", "clip_frames", "rounds", "threads", "threshold", "engine", "size"):
+    for name in ("frames", "clip_frames", "rounds", "threads", "threshold", "engine", "instruction_set", "size"):
         value = getattr(options, name)
         if value != getattr(defaults, name):
             words += [f"--{name.replace('_', '-')}", str(value)]

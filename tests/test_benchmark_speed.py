@@ -85,7 +85,7 @@ def test_steps_at_seams_are_those_between_computed_and_passed_tiles() -> None:
 
 
 def test_a_target_is_only_judged_where_it_was_measured_as_asked() -> None:
-    asked = Section("x", Setting(None))
+    asked = Section("x", Setting(None, instruction_set="avx2"))
     asked.target("at least", 60.0, 60.0)
     asked.target("less", 16.7, 16.7, at_least=False, strict=True)
     asked.target("no figure", None, 1.0)

@@ -7,9 +7,10 @@ import numpy as np
 from _speed.clips import Clip, Luma, noise, timing_clip
 from _speed.runtimes import RUNTIMES, MissingRuntime, Runner, choose
 from _speed.setting import NOMINAL_PEAK, Section, Setting, clip_path
-from acutance.evaluate.speed import Contender
+from acutance.engine import open_engine
+from acutance.evaluate.speed import Contender, int16_peak, race
 
-__all__ = ["floors", "runner_of", "runtimes"]
+__all__ = ["floors", "runner_of", "runtimes", "sets"]
 
 _CLIP = "mixkit_call_720p"
 _DISTINCT = 48  # frames that are gone through round and round: more than any cache holds
@@ -77,6 +78,41 @@ def floors(setting: Setting, section: Section) -> None:
     section.notes.append(
         "fps_at_nominal_peak: what the same share of 2 x 78 GMAC/s would be, the peak of the machine the floors are for"
     )
+
+
+def sets(setting: Setting, section: Section) -> None:
+    """Every instruction set that runs here, each beside its own peak."""
+    from acutance.engine.native_engine import NativeEngine, instruction_sets
+
+    frames = _frames(setting)
+    for name in instruction_sets():
+        plain = name == "portable"
+        contenders = []
+        for tier in ("fast",) if plain else _FLOORS:
+            engine = open_engine(setting.student(tier), f"native:{name}", threads=setting.threads)
+            assert isinstance(engine, NativeEngine)
+
+            def run(plane: Luma, out: Luma, engine: NativeEngine = engine) -> None:
+                engine.process(plane, out=out)
+
+            contenders.append(_contender(tier, run, frames, 1 if plain or tier == "quality" else 10))
+        timed = race(
+            contenders,
+            rounds=setting.rounds,
+            settle=1,
+            peak=lambda name=name: int16_peak(setting.threads, instruction_set=name),
+        )
+        section.add_conditions(name, timed)
+        for contender in contenders:
+            macs = setting.macs(contender.name)
+            section.row(
+                instruction_set=name,
+                tier=contender.name,
+                share_of_int16_peak=timed.share_of_peak(contender.name, macs),
+                peak_gmacs=timed.peak and timed.peak / 1e9,
+                **timed.timing(contender.name).to_dict(),
+            )
+    section.notes.append("The peak is that of the set; AVX-512-VNNI multiplies and adds in one instruction.")
 
 
 def runtimes(setting: Setting, section: Section) -> None:

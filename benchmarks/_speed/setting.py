@@ -12,10 +12,13 @@ from acutance.evaluate.speed import Contender, Race, int16_peak, race
 from acutance.spec import Student
 from acutance.zoo import find_student
 
-__all__ = ["NOMINAL_PEAK", "TEST_CLIPS", "VAL_CLIPS", "Section", "Setting", "clip_path", "threads_here"]
+__all__ = ["NOMINAL_PEAK", "TARGET_SET", "TEST_CLIPS", "VAL_CLIPS", "Section", "Setting", "clip_path", "threads_here"]
 
 NOMINAL_PEAK = 78e9
 """int16 multiply-accumulates a second of one core of the machine that the floors in fps are meant for."""
+
+TARGET_SET = "avx2"
+"""The instruction set that the targets are about: what nearly every x86 processor in use has."""
 
 TEST_CLIPS = ("mixkit_call_720p", "latentsync_demo1_1080x1920", "latentsync_demo2_1080x1920", "liveportrait_s18_720p")
 VAL_CLIPS = ("brother", "carphone_pristine")
@@ -24,11 +27,13 @@ VAL_CLIPS = ("brother", "carphone_pristine")
 @dataclass(frozen=True)
 class Setting:
     """size: width and height that stand for 1080p, smaller only to try things out. frames: of the floors.
-    clip_frames: of each clip. threshold: below which tiles are passed, where it is on; each student's own where None.
+    clip_frames: of each clip. instruction_set: what native code and OpenVINO are held to. threshold: below which tiles
+    are passed, where it is on; each student's own where None.
     """
 
     data: Path | None
     engine: str = "native"
+    instruction_set: str = ""
     threads: int = 2
     size: tuple[int, int] = (1920, 1080)
     frames: int = 2000
@@ -50,7 +55,8 @@ class Setting:
     @property
     def as_asked(self) -> bool:
         """Whether targets may be judged: at the size, with the engine and on the threads that they are about."""
-        return self.engine == "native" and self.size == (1920, 1080) and self.threads == 2
+        here = (self.engine, self.instruction_set, self.size, self.threads)
+        return here == ("native", TARGET_SET, (1920, 1080), 2)
 
     def student(self, tier: str) -> Student:
         if tier not in self.students:
