@@ -171,3 +171,46 @@ def test_scaling_alone_loads_neither_a_video_library_nor_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_lists_in_a_table_stand_for_every_combination_and_share_its_weight() -> None:
+    table = {"weight": 3.0, "factor": [1, 2], "codec": ["h264", "vp8", "vp9"], "bits_per_pixel": [0.05, 0.1]}
+    mix = DegradationMix.from_list([table, {"factor": 4}])
+    assert [(r.factor, r.codec) for r in mix.recipes] == [
+        (1, "h264"), (1, "vp8"), (1, "vp9"), (2, "h264"), (2, "vp8"), (2, "vp9"), (4, None),
+    ]  # fmt: skip
+    assert [t["weight"] for t in mix.to_list()] == [0.5] * 6 + [1.0]
+    assert mix.recipes[0].bits_per_pixel == (0.05, 0.1)
+    with pytest.raises(ConfigError, match="degradation codec: an empty list"):
+        DegradationMix.from_list([{"codec": [], "bitrate_kbps": 100}])
+
+
+def test_a_filmed_picture_gives_a_frame_of_the_window_with_its_own_truth(picture: NDArray[np.uint8]) -> None:
+    recipe = Degradation(factor=2, codec="h264", bits_per_pixel=0.5, motion="camera", window=60, codec_frames=6)
+    triples = [recipe.apply(picture, np.random.default_rng(seed)) for seed in range(6)]
+    for triple in triples:
+        assert triple.sharp.shape == triple.degraded.shape == (60, 60, 3)
+        assert triple.low.shape == (30, 30, 3)
+        assert json.loads(json.dumps(triple.record)) == triple.record
+        error = np.abs(triple.degraded.astype(int) - triple.sharp)[6:-6, 6:-6]
+        assert error.mean() < 20  # it lies over its truth
+    assert len({triple.sharp.tobytes() for triple in triples}) == 6
+    assert _equal(triples[0], recipe.apply(picture, np.random.default_rng(0)))
+
+
+def test_a_window_is_no_larger_than_the_picture(picture: NDArray[np.uint8]) -> None:
+    recipe = Degradation(factor=1, codec="vp8", bits_per_pixel=0.5, motion="camera", window=384, codec_frames=3)
+    assert recipe.apply(picture, np.random.default_rng(0)).sharp.shape == (96, 96, 3)
+
+
+def test_one_frame_of_a_clip_is_taken_mostly_from_its_second_half() -> None:
+    clip = [np.full((24, 24, 3), 10 * number, np.uint8) for number in range(10)]
+    recipe = Degradation(factor=1)
+    taken = [recipe.apply_clip(clip, np.random.default_rng(seed)).sharp[0, 0, 0] // 10 for seed in range(200)]
+    assert {5, 6, 7, 8, 9} <= set(taken)
+    assert 5 < sum(t < 5 for t in taken) < 40
+
+
+def test_options_that_say_nothing_leave_a_recipes_table_as_it_was() -> None:
+    assert "motion" not in Degradation(factor=2).to_dict()
+    assert Degradation(motion="camera").to_dict()["motion"] == "camera"

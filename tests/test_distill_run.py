@@ -193,10 +193,19 @@ def test_pictures_smaller_than_a_crop_are_an_error_and_not_an_empty_run(places):
         distill(load_config(CONFIG, [*QUICK, "crop=240"]).without_teacher(), **places)
 
 
-def test_several_factors_in_one_run_are_refused(places):
-    mixed = load_config(CONFIG, [*QUICK, "data.degradations=[{factor = 2.0}, {factor = 3.0}]"]).without_teacher()
-    with pytest.raises(ConfigError, match=r"one factor, not several \(2, 3\)"):
-        distill(mixed, **places)
+MIXED = "data.degradations=[{factor = [2.0, 3.0]}]"
+
+
+def test_several_factors_in_one_run_need_a_teacher_that_sees_none_of_them(places):
+    with pytest.raises(ConfigError, match=r"several factors \(2, 3\) takes a teacher that sees = 'clean'"):
+        distill(load_config(CONFIG, [*QUICK, MIXED]), **places)
+
+
+@pytest.mark.parametrize("control", [False, True])
+def test_a_student_learns_several_factors_at_once(places, control):
+    mixed = load_config(CONFIG, [*QUICK, MIXED, "sees=clean", "margin_db=0"])
+    result = distill(mixed.without_teacher() if control else mixed, **places)
+    assert load_student(result.student_file).spec.factors == (2.0, 3.0)
 
 
 @pytest.mark.parametrize(

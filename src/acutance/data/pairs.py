@@ -2,6 +2,7 @@
 made them; crops are drawn from there at the speed of a memory copy."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -13,16 +14,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance.data.clips import ClipFile, cut_window
 from acutance.data.folders import ImageFile
-from acutance.degrade import DegradationMix, crop_to_multiple, down_up, generator_for, resize
+from acutance.degrade import Degradation, DegradationMix, Triple, crop_to_multiple, down_up, generator_for, resize
 from acutance.errors import TeacherError
 from acutance.luma import luma_from_rgb
 
-__all__ = ["Batch", "Pair", "PairSet", "TeacherLike", "cut_tiles", "prepare_pairs"]
+__all__ = ["Batch", "Pair", "PairSet", "TeacherLike", "cut_tiles", "prepare_clip_pairs", "prepare_pairs"]
 
 VERSION = 2  # part of every key: raise it when anything here changes what is stored
 ALIGN = 12  # crops start at multiples of 12, where low-resolution pixels begin for every factor from 1.5 to 4
 _FIXED = 256.0  # pictures are kept as code values in 8.8 fixed point: exact for 8 bits, fine enough for luma
+
+
+Tile = Callable[[], NDArray[np.uint8]]
+"""H x W x 3, uint8, RGB, made when it is asked for."""
 
 
 class TeacherLike(Protocol):
@@ -58,20 +64,24 @@ class Pair:
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops for one step: float32, pictures as code values over 255, N x C x H x W (low: N x 3 x h x w)."""
+    """Crops for one step: float32, pictures as code values over 255, N x C x H x W.
 
-    low: NDArray[np.float32]
+    low: N x 3 x h x w, or None where pictures of several factors are mixed.
+    """
+
+    low: NDArray[np.float32] | None
     degraded: NDArray[np.float32]
     sharp: NDArray[np.float32]
     teacher: NDArray[np.float32] | None
 
 
 class PairSet:
-    """All pairs of one factor, and reproducible batches from them."""
+    """Pairs, and reproducible batches from them."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = list(pairs)
         self._cumulative = np.cumsum([p.pixels for p in self.pairs])
+        self.factors = sorted({p.sharp.shape[1] / p.low.shape[1] for p in self.pairs})
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -92,7 +102,7 @@ class PairSet:
         def stack(arrays: list[NDArray[Any]], scale: float) -> NDArray[np.float32]:
             return np.stack(arrays).astype(np.float32) * np.float32(scale)
 
-        low = stack([r[0] for r in rows], 1 / (_FIXED * 255))
+        low = stack([r[0] for r in rows], 1 / (_FIXED * 255)) if len(self.factors) == 1 else None
         degraded = stack([r[1] for r in rows], 1 / (_FIXED * 255))
         sharp = stack([r[2] for r in rows], 1 / (_FIXED * 255))
         teachers = [r[3] for r in rows if r[3] is not None]
@@ -187,12 +197,57 @@ def prepare_pairs(
                 piece = picture[y : y + tile, x : x + tile] if fits else picture
                 return crop_to_multiple(piece, ALIGN)
 
-            pair = _pair(
-                sharp_tile, {**base, "corner": [y, x]}, file.name, mix, cache, seed, colour, teacher, teacher_sees
-            )
+            def degrade(recipe: Degradation, rng: np.random.Generator, tile: Tile = sharp_tile) -> Triple:
+                return recipe.apply(tile(), rng)
+
+            key = {**base, "corner": [y, x]}
+            pair = _pair(degrade, key, file.name, mix, cache, seed, colour, teacher, teacher_sees)
             if min(pair.sharp.shape[1:]) >= smallest:
                 pairs.append(pair)
         progress(done, len(files), file.name)
+        _allow_open_files(len(pairs))
+    return PairSet(pairs)
+
+
+def prepare_clip_pairs(
+    clips: Iterable[ClipFile],
+    mix: DegradationMix,
+    *,
+    cache: Path,
+    seed: int,
+    windows: int,
+    side: int,
+    shrink: float,
+    teacher: TeacherLike | None = None,
+    teacher_sees: str = "degraded",
+    progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
+) -> PairSet:
+    """As :func:`prepare_pairs`, of real clips: ``windows`` of each, ``side`` pixels square where that fits, at random
+    places and times; one frame of each is a pair. The recipes' encoders see as many frames as ``codec_frames`` says.
+
+    shrink: what clips are scaled down by first (see :meth:`acutance.data.clips.ClipFile.load`).
+    """
+    clips = list(clips)
+    pairs = []
+    for done, clip in enumerate(clips, start=1):
+        base = {"version": VERSION, "source": clip.sha256(), "seed": seed, "side": side, "shrink": shrink}
+        frames: list[NDArray[np.uint8]] = []
+        for number in range(windows):
+
+            def degrade(
+                recipe: Degradation,
+                rng: np.random.Generator,
+                clip: ClipFile = clip,
+                frames: list[NDArray[np.uint8]] = frames,
+            ) -> Triple:
+                if not frames:
+                    frames += clip.load(shrink=shrink)
+                window = cut_window(frames, rng, side=side, count=recipe.codec_frames)
+                return recipe.apply_clip(window, rng, record={"clip": clip.name})
+
+            key = {**base, "corner": [number]}
+            pairs.append(_pair(degrade, key, clip.name, mix, cache, seed, "luma", teacher, teacher_sees))
+        progress(done, len(clips), clip.name)
         _allow_open_files(len(pairs))
     return PairSet(pairs)
 
@@ -219,7 +274,7 @@ def _load(file: ImageFile, shrink_above: int) -> NDArray[np.uint8]:
 
 
 def _pair(
-    sharp_tile: Callable[[], NDArray[np.uint8]],
+    degrade: Callable[[Degradation, np.random.Generator], Triple],
     key: Mapping[str, Any],
     name: str,
     mix: DegradationMix,
@@ -231,16 +286,21 @@ def _pair(
 ) -> Pair:
     # The recipe drawn is part of the key, not the mix it was drawn from: another weight in the mix leaves most pictures
     # as they were, and the teacher need not see them again.
-    rng = generator_for(seed, f"{key['source']}:{key['corner']}")
-    recipe = mix.pick(rng)
+    name_of_draws = f"{key['source']}:{key['corner']}"
+    recipe = mix.pick(generator_for(seed, name_of_draws))
+
+    @functools.cache
+    def triple() -> Triple:
+        rng = generator_for(seed, name_of_draws)
+        return degrade(mix.pick(rng), rng)
+
     folder = cache / "pairs" / _hash({**key, "colour": colour, "recipe": recipe.to_dict()})
     if not (folder / "record.json").exists():  # written last: a folder without it is unfinished
         folder.mkdir(parents=True, exist_ok=True)
-        triple = recipe.apply(sharp_tile(), rng)
-        _save(folder / "low.npy", _fixed(triple.low, "rgb"))
-        _save(folder / "degraded.npy", _fixed(triple.degraded, colour))
-        _save(folder / "sharp.npy", _fixed(triple.sharp, colour))
-        record = json.dumps({**triple.record, "picture": name, "key": dict(key)}, sort_keys=True)
+        _save(folder / "low.npy", _fixed(triple().low, "rgb"))
+        _save(folder / "degraded.npy", _fixed(triple().degraded, colour))
+        _save(folder / "sharp.npy", _fixed(triple().sharp, colour))
+        record = json.dumps({**triple().record, "picture": name, "key": dict(key)}, sort_keys=True)
         _replace(folder / "record.json", record.encode())
     record = json.loads((folder / "record.json").read_text())
     low = np.load(folder / "low.npy", mmap_mode="r")
@@ -250,7 +310,7 @@ def _pair(
     if teacher is not None:
         path = folder / f"teacher-{_hash({'weights': teacher.sha256, 'sees': teacher_sees})}.npy"
         if not path.exists():
-            _save(path, _teach(teacher, teacher_sees, low, degraded, sharp_tile, colour))
+            _save(path, _teach(teacher, teacher_sees, low, degraded, lambda: triple().sharp, colour))
         target = np.load(path, mmap_mode="r")
     return Pair(low, degraded, sharp, target, record)
 
@@ -260,11 +320,11 @@ def _teach(
     sees: str,
     low: NDArray[np.uint16],
     degraded: NDArray[np.uint16],
-    sharp_tile: Callable[[], NDArray[np.uint8]],
+    sharp: Tile,
     colour: str,
 ) -> NDArray[np.float16]:
     if sees == "clean":
-        source, _ = down_up(sharp_tile(), teacher.scale)
+        source, _ = down_up(sharp(), teacher.scale)
     else:
         source = np.ascontiguousarray((low.astype(np.float32) / _FIXED).astype(np.uint8).transpose(1, 2, 0))
     restored = teacher.restore(source)

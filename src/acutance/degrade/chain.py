@@ -4,15 +4,17 @@ The order is that of a call: scaled down, sensor noise, a camera's JPEG, the str
 """
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance.degrade.camera import CameraPath, film
 from acutance.degrade.codec import Codec, encode_decode, smallest_side
 from acutance.degrade.jpeg import ChromaSubsampling, jpeg
 from acutance.degrade.resize import (
@@ -31,6 +33,12 @@ __all__ = ["Amount", "Degradation", "DegradationMix", "Triple", "generator_for"]
 Amount = float | tuple[float, float]
 """A fixed value, or a range (low, high) from which one is drawn for each picture."""
 
+Motion = Literal["drift", "camera"]
+"""How a still picture moves in the clip that is made of it."""
+
+_CHOICES = ("factor", "down", "up", "codec")  # may be lists in a table of a mix
+_LATER = ("motion", "window")  # left out of tables where they say nothing: older recipes keep their digests
+_EARLY = 0.1  # of the filmed clips, and of real ones, give a frame from their first half
 _LARGEST_DRIFT = 2  # pixels of the sharp picture from one frame to the next, in the clip made of a still
 
 
@@ -47,6 +55,14 @@ class Triple(NamedTuple):
     record: dict[str, Any]
 
 
+class _Draws(NamedTuple):
+    """What is drawn once for a clip: sigma of the noise, JPEG quality, kbit/s; None for what is left out."""
+
+    noise_sigma: float | None
+    jpeg_quality: int | None
+    bitrate_kbps: float | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degradation:
     """One recipe. What is None is left out; everything is rounded to 8 bit at every stage that would be.
@@ -56,8 +72,11 @@ class Degradation:
     jpeg_quality: 1..100; jpeg_subsampling: its chroma.
     codec: ``h264``, ``vp8``, ``vp9`` or ``av1``, with either ``bitrate_kbps`` or ``bits_per_pixel``: the second keeps
     pictures of different sizes alike (800 kbit/s at 960x540 and 30 fps are 0.051 bits per pixel).
-    frame_rate, codec_frames: of the short, slowly drifting clip that is made of a still picture for the encoder; one
-    frame from its second half is taken.
+    motion: how a still picture is made into a clip for the encoder. ``drift``: it moves by whole pixels, the same from
+    frame to frame. ``camera``: it is filmed, in frames of ``window`` pixels a side, with pan, zoom and the shake of a
+    hand, or from a tripod (:mod:`acutance.degrade.camera`); each frame has a truth of its own.
+    frame_rate, codec_frames: of the clip. One frame is taken: from its second half or, of nine in ten filmed ones, so;
+    else from the first, with the key frame.
 
     ``noise_sigma``, ``jpeg_quality``, ``bitrate_kbps`` and ``bits_per_pixel`` may be ranges: rates are drawn evenly on
     a logarithmic scale, the others on a linear one. Raises ConfigError for values out of range.
@@ -74,6 +93,8 @@ class Degradation:
     bits_per_pixel: Amount | None = None
     frame_rate: float = 30.0
     codec_frames: int = 8
+    motion: Motion = "drift"
+    window: int = 384
 
     def __post_init__(self) -> None:
         if not _is_number(self.factor) or self.factor not in FACTORS:
@@ -98,6 +119,9 @@ class Degradation:
             raise ConfigError(f"degradation frame_rate must be a number from 1 to 1000, not {self.frame_rate!r}")
         if not isinstance(self.codec_frames, int) or not 1 <= self.codec_frames <= 1000:
             raise ConfigError(f"degradation codec_frames must be an integer from 1 to 1000, not {self.codec_frames!r}")
+        _check_choice("motion", self.motion, get_args(Motion))
+        if not isinstance(self.window, int) or self.window < 12 or self.window % 12:
+            raise ConfigError(f"degradation window must be a positive multiple of 12, not {self.window!r}")
         # 2 and 2.0 are one recipe, and must have one digest.
         for name in ("factor", "noise_sigma", "jpeg_quality", "bitrate_kbps", "bits_per_pixel", "frame_rate"):
             value = getattr(self, name)
@@ -120,7 +144,7 @@ class Degradation:
         out = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            if value is not None:
+            if value is not None and not (f.name in _LATER and value == f.default):
                 out[f.name] = list(value) if isinstance(value, tuple) else value
         return out
 
@@ -150,12 +174,65 @@ class Degradation:
         check_picture(sharp)
         if sharp.ndim != 3:
             raise UsageError(f"expected an H x W x 3 picture, not shape {sharp.shape}")
+        if self.motion == "camera":
+            side = min(self.window, *(length - length % 12 for length in sharp.shape[:2]))
+            path = CameraPath.draw(rng, sharp.shape, side=side, frames=self.codec_frames)
+            clip = list(film(sharp, path, rng, side=side, frames=self.codec_frames))
+            return self.apply_clip(clip, rng, record={"camera": path.to_dict()})
         sharp = crop_to_multiple(sharp)
+        self._check_size(sharp)
+        draws = self._draw(sharp, rng)
+        if self.codec is None:
+            return self._degrade([sharp], 0, rng, draws, {})
+        taken = int(rng.integers(self.codec_frames // 2, self.codec_frames))
+        drift = tuple(int(v) for v in rng.integers(-_LARGEST_DRIFT, _LARGEST_DRIFT, 2, endpoint=True))
+        # Drifting over the sharp picture gives every frame another phase of the scaling, as in a real clip, and so
+        # something to encode; the taken frame has no offset and lies exactly over its truth.
+        clip = [_shifted(sharp, drift[0] * k, drift[1] * k) for k in range(-taken, self.codec_frames - taken)]
+        return self._degrade(clip, taken, rng, draws, {"drift": list(drift)})
+
+    def apply_clip(
+        self, clip: Sequence[NDArray[np.uint8]], rng: np.random.Generator, *, record: Mapping[str, Any] | None = None
+    ) -> Triple:
+        """Degrade a clip and take one frame of it.
+
+        clip: frames of one size, uint8, H x W x 3, RGB, sides multiples of 12. record: what is known of it already.
+        Raises UsageError.
+        """
+        self._check_size(clip[0])
+        draws = self._draw(clip[0], rng)
+        early = rng.random() < _EARLY
+        half = len(clip) // 2
+        taken = int(rng.integers(0, max(1, half)) if early else rng.integers(half, len(clip)))
+        return self._degrade(clip, taken, rng, draws, dict(record or {}))
+
+    def _check_size(self, sharp: NDArray[np.uint8]) -> None:
         height, width = sharp.shape[:2]
         low_width, low_height = low_size(width, height, self.factor)
+        if self.codec is not None and min(low_width, low_height) < smallest_side(self.codec):
+            raise UsageError(
+                f"{self.codec} needs at least {smallest_side(self.codec)} pixels a side; "
+                f"{width}x{height} down by {self.factor:g} leaves {low_width}x{low_height}"
+            )
+
+    def _draw(self, sharp: NDArray[np.uint8], rng: np.random.Generator) -> "_Draws":
         sigma = None if self.noise_sigma is None else _draw(self.noise_sigma, rng, logarithmic=False)
         quality = None if self.jpeg_quality is None else round(_draw(self.jpeg_quality, rng, logarithmic=False))
-        record: dict[str, Any] = {"factor": self.factor, "down": self.down, "up": self.up}
+        low_width, low_height = low_size(sharp.shape[1], sharp.shape[0], self.factor)
+        return _Draws(sigma, quality, None if self.codec is None else self._draw_rate(low_width * low_height, rng))
+
+    def _degrade(
+        self,
+        clip: Sequence[NDArray[np.uint8]],
+        taken: int,
+        rng: np.random.Generator,
+        draws: "_Draws",
+        known: dict[str, Any],
+    ) -> Triple:
+        sharp, (sigma, quality, rate) = clip[taken], draws
+        height, width = sharp.shape[:2]
+        low_width, low_height = low_size(width, height, self.factor)
+        record: dict[str, Any] = {"factor": self.factor, "down": self.down, "up": self.up, **known}
         if sigma is not None:
             record["noise_sigma"] = sigma
         if quality is not None:
@@ -168,32 +245,18 @@ class Degradation:
                 out = np.clip(np.rint(out + noise), 0, 255).astype(np.uint8)
             return out if quality is None else jpeg(out, quality=quality, subsampling=self.jpeg_subsampling).picture
 
-        if self.codec is None:
+        if self.codec is None or rate is None:
             low = capture(sharp)
         else:
-            if min(low_width, low_height) < smallest_side(self.codec):
-                raise UsageError(
-                    f"{self.codec} needs at least {smallest_side(self.codec)} pixels a side; "
-                    f"{width}x{height} down by {self.factor:g} leaves {low_width}x{low_height}"
-                )
-            rate = self._draw_rate(low_width * low_height, rng)
-            taken = int(rng.integers(self.codec_frames // 2, self.codec_frames))
-            drift = tuple(int(v) for v in rng.integers(-_LARGEST_DRIFT, _LARGEST_DRIFT, 2, endpoint=True))
-            # Drifting over the sharp picture gives every frame another phase of the scaling, as in a real clip, and
-            # so something to encode; the taken frame has no offset and lies exactly over its truth.
-            frames = (
-                yuv420_from_rgb(_to_even(capture(_shifted(sharp, drift[0] * k, drift[1] * k))))
-                for k in range(-taken, self.codec_frames - taken)
-            )
+            frames = (yuv420_from_rgb(_to_even(capture(frame))) for frame in clip)
             result = encode_decode(frames, codec=self.codec, bitrate_kbps=rate, frame_rate=self.frame_rate)
             low = np.ascontiguousarray(rgb_from_yuv420(result.frames[taken])[:low_height, :low_width])
             record |= {
                 "codec": self.codec,
                 "bitrate_kbps": rate,
                 "frame_rate": self.frame_rate,
-                "frames": self.codec_frames,
+                "frames": len(clip),
                 "frame": taken,
-                "drift": list(drift),
                 "size_bytes": result.size_bytes,
             }
         return Triple(low, resize(low, width, height, self.up), sharp, record)
@@ -222,15 +285,26 @@ class DegradationMix:
 
     @classmethod
     def from_list(cls, tables: Sequence[Mapping[str, Any]]) -> "DegradationMix":
-        """From an array of tables, each a recipe with an optional ``weight`` (1). Raises ConfigError."""
+        """From an array of tables, each a recipe with an optional ``weight`` (1).
+
+        ``factor``, ``down``, ``up`` and ``codec`` may be lists: the table then stands for every combination, which
+        share its weight. Raises ConfigError.
+        """
         if isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables):
             raise ConfigError("degradations must be an array of tables")
-        return cls(
-            [
-                (table.get("weight", 1.0), Degradation.from_dict({k: v for k, v in table.items() if k != "weight"}))
-                for table in tables
+        recipes = []
+        for table in tables:
+            rest = {k: v for k, v in table.items() if k != "weight"}
+            lists = {k: rest.pop(k) for k in _CHOICES if isinstance(rest.get(k), list | tuple)}
+            if not all(lists.values()):
+                raise ConfigError(f"degradation {' and '.join(k for k, v in lists.items() if not v)}: an empty list")
+            combinations = list(itertools.product(*lists.values()))
+            weight = table.get("weight", 1.0)
+            share = weight / len(combinations) if _is_number(weight) else weight
+            recipes += [
+                (share, Degradation.from_dict({**rest, **dict(zip(lists, c, strict=True))})) for c in combinations
             ]
-        )
+        return cls(recipes)
 
     def to_list(self) -> list[dict[str, Any]]:
         """The mix as plain tables; :meth:`from_list` reads them back equal."""

@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+_ADDED = {"data": ("clips", "validation_clips", "windows_per_clip", "window", "clip_shrink")}
+"""Options that recipes did not always have, by section; see :attr:`RunOptions.sha256`."""
+
+
 @dataclass(frozen=True)
 class StudentOptions:
     """Which network learns."""
@@ -60,6 +64,16 @@ class DataOptions:
     """Recipes with a weight each; one is drawn for each picture."""
     shrink_above: int = 0
     """Pictures with a longer side than this are halved first: finer detail, less compression (0: never)."""
+    clips: tuple[str, ...] = ()
+    """Clips, relative to the data root, that windows of moving frames are cut from beside the pictures."""
+    validation_clips: tuple[str, ...] = ()
+    """Clips to choose on beside the validation pictures."""
+    windows_per_clip: int = 60
+    """Windows cut from each clip."""
+    window: int = 384
+    """Side of a window, where the clip is large enough."""
+    clip_shrink: float = 1.0
+    """Clips are scaled down by this first: they are compressed themselves."""
     tile: int = 0
     """Side of the tiles cut from each picture, the most detailed ones (0: whole pictures)."""
     tiles_per_picture: int = 1
@@ -172,6 +186,9 @@ class RunOptions:
         )
         check(d.batch > 0, f"data.batch must be positive, not {d.batch}")
         check(d.shrink_above >= 0, f"data.shrink_above must be 0 or more, not {d.shrink_above}")
+        check(d.windows_per_clip > 0, f"data.windows_per_clip must be positive, not {d.windows_per_clip}")
+        check(d.window >= d.crop, f"data.window must hold a crop of {d.crop}, {d.window} does not")
+        check(d.clip_shrink >= 1, f"data.clip_shrink must be 1 or more, not {d.clip_shrink}")
         check(d.tiles_per_picture > 0, f"data.tiles_per_picture must be positive, not {d.tiles_per_picture}")
         # Of a tile, what is left after cropping to a multiple of 12 counts.
         check(
@@ -213,8 +230,17 @@ class RunOptions:
 
     @property
     def sha256(self) -> str:
-        """Of the resolved options: what a shipped model names as its recipe."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """Of the resolved options: what a shipped model names as its recipe.
+
+        Options that were added later count only where they say something, so that older recipes keep their names.
+        """
+        table = self.to_dict()
+        for section, names in _ADDED.items():
+            defaults = {f.name: f.default for f in dataclasses.fields(getattr(self, section))}
+            for name in names:
+                if table[section][name] == defaults[name]:
+                    del table[section][name]
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
     def without_teacher(self) -> "RunOptions":
         """The control of this run: same data, seed, steps and schedule, and nobody who teaches."""

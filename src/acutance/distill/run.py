@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from acutance._extras import require
+from acutance.data.clips import find_clips
 from acutance.data.folders import ImageFile, ImageFolder
-from acutance.data.pairs import ALIGN, PairSet, prepare_pairs
+from acutance.data.pairs import ALIGN, Pair, PairSet, prepare_clip_pairs, prepare_pairs
 from acutance.data.split import split_images
 from acutance.degrade import DegradationMix
 from acutance.distill.checkpoint import load_checkpoint
@@ -181,9 +182,13 @@ def load_pairs(
     """The training and the validation pairs of a run."""
     data = options.data
     mix = DegradationMix.from_list(data.degradations)
-    if len(mix.factors) > 1:
+    reads_low = options.student.tier == "report2025" or options.losses.affinity > 0
+    if len(mix.factors) > 1 and (reads_low or (teacher is not None and options.teacher.sees != "clean")):
         factors = ", ".join(f"{factor:g}" for factor in mix.factors)
-        raise ConfigError(f"{options.name}: the degradations of a run have one factor, not several ({factors})")
+        raise ConfigError(
+            f"{options.name}: a run with several factors ({factors}) takes a teacher that sees = 'clean' or none, no "
+            "affinity loss and no report2025, which all read pictures of one low resolution"
+        )
     pictures = ImageFolder(*(data_root / folder for folder in data.train))
     held_out: ImageFolder
     if data.validation:
@@ -200,8 +205,17 @@ def load_pairs(
             teacher=teacher, teacher_sees=options.teacher.sees, progress=progress,
         )  # fmt: skip
 
-    training = prepare(pictures, tile=data.tile)
-    validation = prepare(held_out, tile=data.tile)
+    def windows(names: tuple[str, ...]) -> list[Pair]:
+        return prepare_clip_pairs(
+            find_clips(data_root, names), mix, cache=cache, seed=options.train.seed, windows=data.windows_per_clip,
+            side=data.window, shrink=data.clip_shrink,
+            teacher=teacher, teacher_sees=options.teacher.sees, progress=progress,
+        ).pairs  # fmt: skip
+
+    if colour == "rgb" and (data.clips or data.validation_clips):
+        raise ConfigError(f"{options.name}: clips are for students of luma")
+    training = PairSet(prepare(pictures, tile=data.tile).pairs + windows(data.clips))
+    validation = PairSet(prepare(held_out, tile=data.tile).pairs + windows(data.validation_clips))
     for name, pairs in (("training", training), ("validation", validation)):
         if not len(pairs):
             raise InputNotFoundError(f"no {name} picture is as large as a crop of {data.crop} pixels")

@@ -49,14 +49,14 @@ class DistillationTask(nn.Module):
         truth = torch.from_numpy(batch.sharp)
         teacher = None if batch.teacher is None else torch.from_numpy(batch.teacher)
         if not isinstance(self.student, StudentNet):
-            return Prediction(self.student(torch.from_numpy(batch.low)), truth, teacher)
+            return Prediction(self.student(_low(batch)), truth, teacher)
         degraded = torch.from_numpy(batch.degraded)
         if not self.needs_teacher_features:
             return Prediction(self.student(degraded), truth, teacher)
         features = self.student.features(degraded)
         shuffled = nn.functional.pixel_shuffle(features[-1], self.student.shape.unshuffle)
         with torch.no_grad():
-            target = self._teacher[0].module.features(torch.from_numpy(batch.low))  # type: ignore[operator]
+            target = self._teacher[0].module.features(_low(batch))  # type: ignore[operator]
         return Prediction(degraded + shuffled, truth, teacher, features[-2], target)
 
     def forward(self, batch: Batch) -> Mapping[str, Tensor]:
@@ -64,3 +64,9 @@ class DistillationTask(nn.Module):
         terms = {name: LOSSES[name](prediction) for name in self.weights}
         loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": loss, **terms}
+
+
+def _low(batch: Batch) -> Tensor:
+    if batch.low is None:
+        raise ConfigError("this student, or the affinity loss, reads low-resolution pictures: of one factor only")
+    return torch.from_numpy(batch.low)
