@@ -1,0 +1,205 @@
+"""The call test: what a call leaves of a clip, and what students and filters give back of it.
+
+    python benchmarks/calls.py --data FOLDER                      every clip, rung and rate: about an hour on two cores
+    python benchmarks/calls.py --data FOLDER --factors 2 --codecs h264 --out /tmp/try.json          a part of it
+    python benchmarks/calls.py --from-json --update-readme README.md
+
+FOLDER (or ACUTANCE_DATA) holds ``clips``. The clips are compressed themselves, so the truth is a clip scaled down; the
+call is the truth scaled down by the rung's factor, encoded, decoded, and scaled up again (bicubic). PSNR and SSIM are
+of luma, frame by frame, mean over frames; SSIM of every eighth. unsharp and cas have the settings that are best on the
+validation clips' calls; their best on each single call stands beside it. Writes benchmarks/results/calls.json.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from _calls import CODECS, TEST_CLIPS, VAL_CLIPS, Call, Luma, Truth, call_of, read_truth
+from _calls.filters import CAS_STRENGTHS, UNSHARP_AMOUNTS, cas, unsharp
+from _calls.tables import tables
+from _results import load_json, save_json, update_between, versions_of
+from acutance.engine import open_engine
+from acutance.errors import AcutanceError, UsageError
+from acutance.metrics import psnr, ssim
+from acutance.zoo import find_student
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "calls.json"
+BEGIN, END = "<!-- calls:begin -->", "<!-- calls:end -->"
+_SSIM_EVERY = 8
+_CHOSEN_EVERY = 6  # frames of the validation calls that filters are chosen on
+
+Method = Callable[[Luma], Luma]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One clip, as a process gets it."""
+
+    data: Path
+    clip: str
+    factors: tuple[float, ...]
+    codecs: tuple[str, ...]
+    models: tuple[str, ...]
+    filters: Mapping[str, float]
+    frames: int
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        if not options.from_json:
+            save_json(measure(options), options.out)
+        text = tables(load_json(options.out))
+        print(text)
+        if options.update_readme is not None:
+            update_between(options.update_readme, BEGIN, END, text)
+    except AcutanceError as error:
+        print(f"calls: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("ACUTANCE_DATA"), help="the data folder")
+    parser.add_argument("--clips", default=",".join(TEST_CLIPS), help="with commas between")
+    parser.add_argument("--factors", default="1,1.5,2,3,4", help="with commas between")
+    parser.add_argument("--codecs", default=",".join(CODECS), help="with commas between")
+    parser.add_argument("--models", default="fast,balanced,quality", help="students, by name or file, commas between")
+    parser.add_argument("--frames", type=int, default=120, help="of each clip, from the second second on")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="clips at a time")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
+    parser.add_argument("--from-json", action="store_true", help="measure nothing; make the tables from --out")
+    parser.add_argument("--update-readme", type=Path, metavar="README", help="rewrite the tables between its markers")
+    return parser
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Choose the filters on the validation clips, then run every clip."""
+    if options.data is None:
+        raise UsageError("name the data folder with --data or ACUTANCE_DATA")
+    words = {
+        name: tuple(w.strip() for w in getattr(options, name).split(",")) for name in ("clips", "codecs", "models")
+    }
+    factors = tuple(float(f) for f in options.factors.split(","))
+    for codec in words["codecs"]:
+        if codec not in CODECS:
+            raise UsageError(f"unknown codec {codec!r}; known: {', '.join(CODECS)}")
+
+    def task(clip: str, models: tuple[str, ...], filters: Mapping[str, float]) -> Task:
+        return Task(Path(options.data), clip, factors, words["codecs"], models, filters, options.frames)
+
+    with multiprocessing.get_context("spawn").Pool(max(1, options.jobs)) as pool:
+        sweeps = pool.map(_sweep, [task(clip, (), {}) for clip in VAL_CLIPS])
+        filters = _best_of(sweeps)
+        print(f"chosen on {', '.join(VAL_CLIPS)}: {filters}", file=sys.stderr, flush=True)
+        rows = []
+        for found in pool.imap_unordered(_run, [task(clip, words["models"], filters) for clip in words["clips"]]):
+            rows += found
+            print(f"{found[0]['clip']}: {len(found)} calls", file=sys.stderr, flush=True)
+    order = list(words["clips"])
+    rows.sort(key=lambda r: (order.index(r["clip"]), r["factor"], CODECS.index(r["codec"]), r["kbps"]))
+    command = ["python", "benchmarks/calls.py", "--data", "DATA"]
+    for name in ("clips", "factors", "codecs", "models", "frames"):
+        if getattr(options, name) != _parser().get_default(name):
+            command += [f"--{name}", str(getattr(options, name))]
+    return {
+        "command": shlex.join(command),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "versions": versions_of(("acutance", "numpy", "av", "pillow")),
+        "frames": options.frames,
+        "filters": filters,
+        "chosen_on": list(VAL_CLIPS),
+        "rows": rows,
+    }
+
+
+# -- choosing filters -------------------------------------------------------------------------------------------------
+
+
+def _sweep(task: Task) -> dict[str, list[list[float]]]:
+    """PSNR of each setting of each filter on each call of a clip, mean over some frames."""
+    table: dict[str, list[list[float]]] = {"unsharp": [], "cas": []}
+    for call in _calls(task):
+        for name, scores in _filter_scores(call, _CHOSEN_EVERY).items():
+            table[name].append(scores)
+    return table
+
+
+def _filter_scores(call: Call, every: int) -> dict[str, list[float]]:
+    pairs = list(zip(call.shown, call.truth, strict=True))[every // 2 :: every]
+    makers: dict[str, list[Method]] = {
+        "unsharp": [unsharp(amount) for amount in UNSHARP_AMOUNTS],
+        "cas": [cas(strength, pairs[0][0].shape) for strength in CAS_STRENGTHS],
+    }
+    return {
+        name: [float(np.mean([psnr(method(shown), truth) for shown, truth in pairs])) for method in methods]
+        for name, methods in makers.items()
+    }
+
+
+def _best_of(sweeps: Sequence[Mapping[str, list[list[float]]]]) -> dict[str, float]:
+    settings = {"unsharp": UNSHARP_AMOUNTS, "cas": CAS_STRENGTHS}
+    best = {}
+    for name, values in settings.items():
+        scores = np.concatenate([np.array(sweep[name]) for sweep in sweeps])
+        best[name] = values[int(scores.mean(axis=0).argmax())]
+    return best
+
+
+# -- one clip ---------------------------------------------------------------------------------------------------------
+
+
+def _calls(task: Task) -> Iterator[Call]:
+    truth: Truth = read_truth(task.data / "clips", task.clip, task.frames)
+    for factor, codec, kbps in truth.cases():
+        if factor in task.factors and codec in task.codecs:
+            yield call_of(truth, factor, codec, kbps)
+
+
+def _run(task: Task) -> list[dict[str, Any]]:
+    engines = {name: open_engine(find_student(name), threads=1) for name in task.models}
+    rows = []
+    for call in _calls(task):
+        shape = call.shown[0].shape
+        methods: dict[str, Method] = {
+            "input": lambda plane: plane,
+            "unsharp": unsharp(task.filters["unsharp"]),
+            "cas": cas(task.filters["cas"], shape),
+            **{name: engine.process for name, engine in engines.items()},
+        }
+        figures = {name: _figures(method, call.shown, call.truth) for name, method in methods.items()}
+        if call.factor > 1:
+            figures["lanczos"] = _figures(lambda plane: plane, call.lanczos, call.truth)
+        best = {name: max(scores) for name, scores in _filter_scores(call, 12).items()}
+        rows.append(
+            {
+                "clip": task.clip, "factor": call.factor, "codec": call.codec, "kbps": call.kbps,
+                "methods": figures, "psnr_at_best_setting": {k: round(v, 4) for k, v in best.items()},
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _figures(method: Method, shown: Sequence[Luma], truth: Sequence[Luma]) -> dict[str, float]:
+    psnrs, ssims = [], []
+    for number, (plane, wanted) in enumerate(zip(shown, truth, strict=True)):
+        out = method(plane)
+        psnrs.append(min(psnr(out, wanted), 100.0))
+        if number % _SSIM_EVERY == 0:
+            ssims.append(ssim(out.astype(np.float32), wanted.astype(np.float32)))
+    return {"psnr": round(float(np.mean(psnrs)), 4), "ssim": round(float(np.mean(ssims)), 6)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
