@@ -67,3 +67,20 @@ def test_it_goes_on_from_its_state_bit_for_bit() -> None:
 def test_a_closure_is_refused() -> None:
     with pytest.raises(ValueError, match="no closure"):
         SOAP([torch.nn.Parameter(torch.zeros(2))], lr=0.1).step(lambda: 0.0)
+
+
+def test_weights_of_one_shape_learn_as_they_do_alone() -> None:
+    """A stack is a matter of speed: nothing passes from one of its members to another."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, 4), (5,), (4, 4), (3, 2, 2), (4, 4)]  # square: no null space, whose basis would be arbitrary
+    together = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    alone = [torch.nn.Parameter(p.detach().clone()) for p in together]
+    optimizers = [SOAP(together, lr=0.02, every=3), *(SOAP([p], lr=0.02, every=3) for p in alone)]
+    for _ in range(12):
+        for one, other in zip(together, alone, strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            other.grad = one.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)

@@ -10,12 +10,15 @@ __all__ = ["SOAP"]
 
 
 class SOAP(torch.optim.Optimizer):
-    """For networks as small as ours the matrices are tiny, and a step costs about a fifth more than Adam's.
+    """For networks as small as ours the matrices are tiny, and a step costs about a tenth more than Adam's.
 
-    A weight of two or more dimensions is seen as a matrix of outputs x all else. Two running means of its gradient's
+    A weight of two or four dimensions is seen as a matrix of outputs x all else. Two running means of its gradient's
     second moments, G G^T and G^T G, have eigenvectors, in whose basis the gradient's entries are nearly independent;
     Adam, which assumes that they are, is run there. Biases, slopes and stacks of matrices (three dimensions) get plain
     Adam. The first step only looks.
+
+    Weights of one shape are updated together, as a stack: of so small a network most of the time goes into calls. The
+    stack's state is kept with the first of them. So the parameters that have gradients must be the same at every step.
 
     betas: decay of Adam's two moments. decay: of the running means. every: steps between updates of the basis, each of
     which is one step of the power iteration, and a QR.
@@ -39,47 +42,72 @@ class SOAP(torch.optim.Optimizer):
         if closure is not None:
             raise ValueError("SOAP takes no closure")
         for group in self.param_groups:
+            families: dict[tuple[int, ...], list[Tensor]] = {}
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    _update(parameter, parameter.grad, self.state[parameter], group)
+                    shape = tuple(parameter.shape) if parameter.ndim in (2, 4) else ()
+                    families.setdefault(shape, []).append(parameter)
+            for shape, members in families.items():
+                gradients = [p.grad for p in members if p.grad is not None]
+                state = self.state[members[0]]
+                if shape:
+                    stack = torch.stack(gradients).reshape(len(members), shape[0], -1)
+                    change = _matrix_change(stack, state, group)
+                    changes = list(change.reshape(len(members), *shape))
+                else:
+                    change = _vector_change(torch.cat([g.reshape(-1) for g in gradients]), state, group)
+                    sizes = [p.numel() for p in members]
+                    changes = [c.reshape(p.shape) for c, p in zip(torch.split(change, sizes), members, strict=True)]
+                torch._foreach_add_(members, changes)
 
 
-def _update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-    is_matrix = parameter.ndim in (2, 4)
-    gradient = gradient.reshape(parameter.shape[0], -1) if is_matrix else gradient.reshape(1, -1)
+def _vector_change(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+    """Adam's step for a vector."""
     if not state:
-        state["step"] = 0
-        state["mean"], state["square"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
-        if is_matrix:
-            state["left"], state["right"] = gradient @ gradient.T, gradient.T @ gradient
-            state["left_basis"] = torch.linalg.eigh(state["left"]).eigenvectors
-            state["right_basis"] = torch.linalg.eigh(state["right"]).eigenvectors
-        return
+        return _first_look(gradient, state)
     state["step"] += 1
+    state["mean"].lerp_(gradient, 1 - group["betas"][0])
+    return _adam(state["mean"], gradient, state, group)
+
+
+def _matrix_change(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
+    """The step for a stack of matrices: count x outputs x all else."""
+    if not state:
+        state["left"], state["right"] = gradient @ gradient.mT, gradient.mT @ gradient
+        state["left_basis"] = torch.linalg.eigh(state["left"]).eigenvectors
+        state["right_basis"] = torch.linalg.eigh(state["right"]).eigenvectors
+        return _first_look(gradient, state)
+    state["step"] += 1
+    state["mean"].lerp_(gradient, 1 - group["betas"][0])
+    left, right = state["left_basis"], state["right_basis"]
+    turned, mean = left.mT @ gradient @ right, left.mT @ state["mean"] @ right
+    change: Tensor = left @ _adam(mean, turned, state, group) @ right.mT
+    state["left"].lerp_(gradient @ gradient.mT, 1 - group["decay"])
+    state["right"].lerp_(gradient.mT @ gradient, 1 - group["decay"])
+    if state["step"] % group["every"] == 0:
+        state["left_basis"], order = _next_basis(state["left"], left)
+        state["square"] = torch.take_along_dim(state["square"], order[:, :, None], dim=1)
+        state["right_basis"], order = _next_basis(state["right"], right)
+        state["square"] = torch.take_along_dim(state["square"], order[:, None, :], dim=2)
+    return change
+
+
+def _first_look(gradient: Tensor, state: dict[str, Any]) -> Tensor:
+    state["step"] = 0
+    state["mean"], state["square"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
+    return torch.zeros_like(gradient)
+
+
+def _adam(mean: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
     step, (beta1, beta2) = state["step"], group["betas"]
-    state["mean"].lerp_(gradient, 1 - beta1)
-    if is_matrix:
-        left, right = state["left_basis"], state["right_basis"]
-        turned, mean = left.T @ gradient @ right, left.T @ state["mean"] @ right
-    else:
-        turned, mean = gradient, state["mean"]
-    state["square"].mul_(beta2).addcmul_(turned, turned, value=1 - beta2)
+    state["square"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
     scale = (state["square"] / (1 - beta2**step)).sqrt_().add_(group["eps"])
-    change = mean / scale
-    if is_matrix:
-        change = left @ change @ right.T
-    parameter.add_(change.reshape(parameter.shape), alpha=-group["lr"] / (1 - beta1**step))
-    if is_matrix:
-        state["left"].lerp_(gradient @ gradient.T, 1 - group["decay"])
-        state["right"].lerp_(gradient.T @ gradient, 1 - group["decay"])
-        if step % group["every"] == 0:
-            state["left_basis"], order = _next_basis(state["left"], state["left_basis"])
-            state["square"] = state["square"][order]
-            state["right_basis"], order = _next_basis(state["right"], state["right_basis"])
-            state["square"] = state["square"][:, order]
+    change: Tensor = mean / scale * (-group["lr"] / (1 - beta1**step))
+    return change
 
 
 def _next_basis(moment: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
-    """(basis: one power iteration on, largest eigenvalue first; order: where its columns were before)."""
-    order = torch.argsort(torch.diagonal(basis.T @ moment @ basis), descending=True, stable=True)
-    return torch.linalg.qr(moment @ basis[:, order]).Q, order
+    """(basis: one power iteration on, largest eigenvalue first; order: where its columns were before), of each."""
+    values = torch.diagonal(basis.mT @ moment @ basis, dim1=1, dim2=2)
+    order = torch.argsort(values, dim=1, descending=True, stable=True)
+    return torch.linalg.qr(moment @ torch.take_along_dim(basis, order[:, None, :], dim=2)).Q, order
