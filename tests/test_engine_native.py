@@ -164,6 +164,20 @@ def test_the_residual_of_a_float_picture_is_the_twins() -> None:
     np.testing.assert_array_equal(NativeEngine(student).residual(luma), NumpyEngine(student).residual(luma))
 
 
+def test_samples_beyond_the_range_of_activations_are_clipped() -> None:
+    """Two of them are added before they are multiplied, and must fit in 16 bits."""
+    network = random_network(StudentShape(2, 6, 2), 3)
+    wild = np.random.default_rng(0).integers(-(2**15), 2**15, (20, 31)).astype(np.int16)
+    outs = []
+    for samples in (wild, wild.clip(-16383, 16383)):
+        out = np.empty_like(samples)
+        _native.Engine(network.to_bytes(), 2).residual(samples, out)
+        outs.append(out)
+    np.testing.assert_array_equal(*outs)
+    expected = NumpyEngine(network).residual(wild.clip(-16383, 16383).astype(np.float32) / np.float32(64))
+    np.testing.assert_array_equal(outs[0], expected * 64)
+
+
 def test_a_whole_hd_frame_of_each_bundled_student_is_the_twins() -> None:
     plane = np.random.default_rng(0).integers(0, 256, (270, 1920), dtype=np.uint8)
     for tier in ("fast", "balanced"):

@@ -215,6 +215,12 @@ def test_mp4_is_ready_to_stream(tmp_path: Path) -> None:
     assert data.index(b"moov") < data.index(b"mdat")
 
 
+def test_pictures_are_not_cut_into_slices_for_the_sake_of_threads(tmp_path: Path) -> None:
+    """Slices cost bits, and more threads are busy with whole frames. x264 writes its settings into the stream."""
+    pass_through(make_clip(tmp_path / "a.mkv", size=(320, 240)), tmp_path / "b.mp4", encoder="libx264")
+    assert b"sliced_threads=0" in (tmp_path / "b.mp4").read_bytes()
+
+
 def test_a_larger_picture_can_be_written(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "a.mp4")
     with VideoReader(source, size=(128, 96)) as reader, VideoWriter(tmp_path / "b.mp4", reader) as writer:

@@ -81,7 +81,7 @@ ACUTANCE_API acutance_status acutance_process(acutance_engine* engine, const acu
                                               ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength);
 
 /* The residual alone, for pictures that are not planes of integer luma. Samples in and out are 64 times 8-bit
- * limited-range codes. */
+ * limited-range codes, from -16383 to 16383; what lies beyond is clipped. */
 ACUTANCE_API acutance_status acutance_residual(acutance_engine* engine, int width, int height, const int16_t* luma,
                                                ptrdiff_t luma_stride, int16_t* residual, ptrdiff_t residual_stride);
 

@@ -227,6 +227,8 @@ class VideoWriter:
         stream = cast(av.video.stream.VideoStream, added)
         context = stream.codec_context
         context.pix_fmt = info.pix_fmt
+        # PyAV asks for threads within a frame; x264 then cuts each frame into slices, which is slower and costs bits.
+        context.thread_type = "AUTO"
         context.color_range = info.tagged_range
         context.colorspace = info.colour.matrix
         context.color_primaries = info.colour.primaries
