@@ -214,3 +214,17 @@ def test_one_frame_of_a_clip_is_taken_mostly_from_its_second_half() -> None:
 def test_options_that_say_nothing_leave_a_recipes_table_as_it_was() -> None:
     assert "motion" not in Degradation(factor=2).to_dict()
     assert Degradation(motion="camera").to_dict()["motion"] == "camera"
+
+
+def test_the_truth_of_a_frozen_picture_is_that_of_the_frame_shown(picture: NDArray[np.uint8]) -> None:
+    clip = [np.ascontiguousarray(np.roll(picture[:, :120], 3 * k, axis=1)) for k in range(8)]
+    recipe = Degradation(factor=1, codec="h264", bits_per_pixel=1.0, packet_loss=0.5)
+    records = []
+    for seed in range(12):
+        triple = recipe.apply_clip(clip, np.random.default_rng(seed))
+        records.append(triple.record)
+        assert np.array_equal(triple.sharp, clip[triple.record["shown"]])
+        assert (triple.record["shown"] < triple.record["frame"]) == (triple.record["frame"] in triple.record["lost"])
+    assert sum(record["shown"] < record["frame"] for record in records) > 2
+    with pytest.raises(ConfigError, match="packet_loss needs a codec"):
+        Degradation(packet_loss=0.1)

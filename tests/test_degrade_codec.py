@@ -138,3 +138,32 @@ def test_bad_settings_are_refused(picture: NDArray[np.uint8]) -> None:
         encode_decode([clip[0], yuv420_from_rgb(picture[:48])], codec="h264", bitrate_kbps=100)
     with pytest.raises(EngineError, match="h264"):
         encode_decode(clip, codec="h264", bitrate_kbps=100, options={"preset": "no such preset"})
+
+
+@pytest.mark.parametrize("codec", ["h264", "vp8", "vp9"])
+def test_a_lost_packet_freezes_the_picture_and_harms_what_follows(picture: NDArray[np.uint8], codec: str) -> None:
+    clip = _clip(picture, 12)
+    whole, holed = (
+        encode_decode(clip, codec=codec, bitrate_kbps=800, lost=lost)  # type: ignore[arg-type]
+        for lost in ((), (4, 5))
+    )
+    assert whole.shown == list(range(12))
+    assert holed.shown[:6] == [0, 1, 2, 3, 3, 3]
+    assert holed.size_bytes == whole.size_bytes
+    assert np.array_equal(holed.frames[5].luma, whole.frames[3].luma)
+    after = [k for k in range(6, 12) if holed.shown[k] == k]
+    assert after, "the stream goes on"
+    errors = [sum(_error(result.frames[k], clip[k]) for k in after) for result in (whole, holed)]
+    assert errors[1] > errors[0]
+
+
+def test_av1_shows_nothing_new_after_a_loss_until_the_next_key_frame(picture: NDArray[np.uint8]) -> None:
+    """Its decoder refuses frames whose references are missing."""
+    result = encode_decode(_clip(picture, 20), codec="av1", bitrate_kbps=800, lost=[4], keyframe_interval=12)
+    assert result.shown[:12] == [0, 1, 2, 3] + [3] * 8
+    assert result.shown[12:] == list(range(12, 20))
+
+
+def test_the_first_packet_cannot_be_lost(picture: NDArray[np.uint8]) -> None:
+    with pytest.raises(UsageError, match="first frame"):
+        encode_decode(_clip(picture, 2), codec="vp8", bitrate_kbps=100, lost=[0])

@@ -72,14 +72,16 @@ class Degradation:
     jpeg_quality: 1..100; jpeg_subsampling: its chroma.
     codec: ``h264``, ``vp8``, ``vp9`` or ``av1``, with either ``bitrate_kbps`` or ``bits_per_pixel``: the second keeps
     pictures of different sizes alike (800 kbit/s at 960x540 and 30 fps are 0.051 bits per pixel).
+    packet_loss: the share of a clip's frames, after the first, whose packet never arrives: the picture freezes, then
+    goes on from the references there are. The truth is that of the frame that is shown.
     motion: how a still picture is made into a clip for the encoder. ``drift``: it moves by whole pixels, the same from
     frame to frame. ``camera``: it is filmed, in frames of ``window`` pixels a side, with pan, zoom and the shake of a
     hand, or from a tripod (:mod:`acutance.degrade.camera`); each frame has a truth of its own.
     frame_rate, codec_frames: of the clip. One frame is taken: from its second half or, of nine in ten filmed ones, so;
     else from the first, with the key frame.
 
-    ``noise_sigma``, ``jpeg_quality``, ``bitrate_kbps`` and ``bits_per_pixel`` may be ranges: rates are drawn evenly on
-    a logarithmic scale, the others on a linear one. Raises ConfigError for values out of range.
+    ``noise_sigma``, ``jpeg_quality``, ``bitrate_kbps``, ``bits_per_pixel`` and ``packet_loss`` may be ranges: rates are
+    drawn evenly on a logarithmic scale, the others on a linear one. Raises ConfigError for values out of range.
     """
 
     factor: float = 2.0
@@ -95,6 +97,7 @@ class Degradation:
     codec_frames: int = 8
     motion: Motion = "drift"
     window: int = 384
+    packet_loss: Amount | None = None
 
     def __post_init__(self) -> None:
         if not _is_number(self.factor) or self.factor not in FACTORS:
@@ -119,11 +122,22 @@ class Degradation:
             raise ConfigError(f"degradation frame_rate must be a number from 1 to 1000, not {self.frame_rate!r}")
         if not isinstance(self.codec_frames, int) or not 1 <= self.codec_frames <= 1000:
             raise ConfigError(f"degradation codec_frames must be an integer from 1 to 1000, not {self.codec_frames!r}")
+        _check_amount("packet_loss", self.packet_loss, 0.0, 0.9)
+        if self.packet_loss is not None and self.codec is None:
+            raise ConfigError("packet_loss needs a codec")
         _check_choice("motion", self.motion, get_args(Motion))
         if not isinstance(self.window, int) or self.window < 12 or self.window % 12:
             raise ConfigError(f"degradation window must be a positive multiple of 12, not {self.window!r}")
         # 2 and 2.0 are one recipe, and must have one digest.
-        for name in ("factor", "noise_sigma", "jpeg_quality", "bitrate_kbps", "bits_per_pixel", "frame_rate"):
+        for name in (
+            "factor",
+            "noise_sigma",
+            "jpeg_quality",
+            "bitrate_kbps",
+            "bits_per_pixel",
+            "frame_rate",
+            "packet_loss",
+        ):
             value = getattr(self, name)
             if value is not None:
                 normal = tuple(float(end) for end in value) if isinstance(value, tuple) else float(value)
@@ -163,6 +177,8 @@ class Degradation:
         if self.codec is not None:
             rate = (self.bitrate_kbps, "kbit/s") if self.bitrate_kbps is not None else (self.bits_per_pixel, "bit/px")
             parts.append(f"{self.codec} at {_words(cast(Amount, rate[0]))} {rate[1]}")
+            if self.packet_loss is not None:
+                parts.append(f"packets lost {_words(self.packet_loss)}")
         return ", ".join([*parts, f"up {self.up}"])
 
     def apply(self, sharp: NDArray[np.uint8], rng: np.random.Generator) -> Triple:
@@ -249,7 +265,15 @@ class Degradation:
             low = capture(sharp)
         else:
             frames = (yuv420_from_rgb(_to_even(capture(frame))) for frame in clip)
-            result = encode_decode(frames, codec=self.codec, bitrate_kbps=rate, frame_rate=self.frame_rate)
+            lost: frozenset[int] = frozenset()
+            if self.packet_loss is not None:
+                share = _draw(self.packet_loss, rng, logarithmic=False)
+                lost = frozenset((1 + np.flatnonzero(rng.random(len(clip) - 1) < share)).tolist())
+                record |= {"packet_loss": share, "lost": sorted(lost)}
+            result = encode_decode(frames, codec=self.codec, bitrate_kbps=rate, frame_rate=self.frame_rate, lost=lost)
+            sharp = clip[result.shown[taken]]
+            if lost:
+                record["shown"] = result.shown[taken]
             low = np.ascontiguousarray(rgb_from_yuv420(result.frames[taken])[:low_height, :low_width])
             record |= {
                 "codec": self.codec,

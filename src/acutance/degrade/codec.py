@@ -4,9 +4,9 @@ Settings follow real-time senders: no look-ahead, no frames from the future, one
 bit rate. Everything runs on one thread with fixed effort, so that the same frames give the same bytes on every run.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 
@@ -26,10 +26,14 @@ _SMALLEST = {"h264": 16, "vp8": 16, "vp9": 16, "av1": 64}
 
 
 class EncodeResult(NamedTuple):
-    """The decoded frames, one for each that went in, and the bytes that carried them."""
+    """What a viewer sees at the time of each frame that went in, and the bytes that carried it all.
+
+    shown: of which frame that is; an earlier one where the frame's packet was lost.
+    """
 
     frames: list[Yuv420]
     size_bytes: int
+    shown: list[int]
 
 
 def smallest_side(codec: Codec) -> int:
@@ -59,6 +63,7 @@ def encode_decode(
     frame_rate: float | Fraction = 30,
     keyframe_interval: int = 300,
     options: Mapping[str, str] | None = None,
+    lost: Collection[int] = (),
 ) -> EncodeResult:
     """Encode a sequence at a bit rate and decode it again, in memory.
 
@@ -66,6 +71,8 @@ def encode_decode(
     bitrate_kbps: target, in 1000 bit/s; a short sequence overshoots it, since its one key frame weighs more.
     frame_rate: frames per second. keyframe_interval: frames from one key frame to the next.
     options: encoder options of FFmpeg that replace or join the defaults, such as ``{"preset": "medium"}``.
+    lost: the numbers of frames whose packet never reaches the decoder, which knows nothing of it: the picture before
+    them stays, and what follows is decoded from the references there are. The first frame cannot be lost.
 
     Returns as many frames as went in. Raises UsageError for bad arguments, and EngineError where this build of FFmpeg
     lacks the codec, the encoder refuses the settings, or frames went missing.
@@ -78,14 +85,22 @@ def encode_decode(
         raise UsageError(f"frame rate must be from 1 to 1000, not {frame_rate!r}")
     if keyframe_interval < 1:
         raise UsageError(f"key frame interval must be at least 1, not {keyframe_interval!r}")
+    if 0 in lost:
+        raise UsageError("the first frame cannot be lost: there would be nothing to show")
 
     from acutance._av import av
 
     rate = Fraction(frame_rate).limit_denominator(1001)
     encoder: av.VideoCodecContext | None = None
     decoder: av.VideoCodecContext | None = None
-    decoded: list[Yuv420] = []
+    decoded: dict[int, Yuv420] = {}
     size = count = 0
+
+    def take(frames: Iterable["av.VideoFrame"]) -> None:
+        for frame in frames:
+            if frame.pts is not None and frame.pts not in lost:  # a decoder may make up a picture for a gap
+                decoded.setdefault(frame.pts, _from_av(frame))
+
     shape = (0, 0)
     try:
         for frame in frames:
@@ -104,20 +119,42 @@ def encode_decode(
                 raise UsageError(f"frame {count} is {frame.luma.shape}, the first one was {shape}")
             for packet in encoder.encode(_to_av(frame, count, 1 / rate)):
                 size += packet.size
-                decoded.extend(_from_av(f) for f in decoder.decode(packet))
+                if packet.pts not in lost:
+                    take(_decode(decoder, packet, forgiving=bool(lost)))
             count += 1
         if encoder is None or decoder is None:
             raise UsageError("no frames to encode")
         # Encoder and decoder may both hold frames back; each is emptied in turn.
         for packet in encoder.encode(None):
             size += packet.size
-            decoded.extend(_from_av(f) for f in decoder.decode(packet))
-        decoded.extend(_from_av(f) for f in decoder.decode(None))
+            if packet.pts not in lost:
+                take(_decode(decoder, packet, forgiving=bool(lost)))
+        take(_decode(decoder, None, forgiving=bool(lost)))
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         raise EngineError(f"{codec} at {bitrate_kbps:g} kbit/s and {shape[1]}x{shape[0]} failed: {error}") from error
-    if len(decoded) != count:
+    missing = [k for k in range(count) if k not in decoded and k not in lost]
+    if missing and not lost:
         raise EngineError(f"{codec} returned {len(decoded)} frames for {count}")
-    return EncodeResult(decoded, size)
+    if 0 not in decoded:
+        raise EngineError(f"{codec} did not return the first frame")
+    shown: list[int] = []
+    for number in range(count):
+        shown.append(number if number in decoded else shown[-1])
+    return EncodeResult([decoded[number] for number in shown], size, shown)
+
+
+def _decode(
+    decoder: "av.VideoCodecContext", packet: "av.Packet[Any] | None", *, forgiving: bool
+) -> "list[av.VideoFrame]":
+    """forgiving: a packet that cannot be decoded, as AV1's whose references are lost, is one more that is not shown."""
+    from acutance._av import av
+
+    try:
+        return decoder.decode(packet)
+    except av.error.InvalidDataError:
+        if not forgiving:
+            raise
+        return []
 
 
 def _open_encoder(
