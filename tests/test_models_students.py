@@ -45,7 +45,7 @@ def test_tiers_cost_what_the_design_says():
     assert {name: shape.macs_per_pixel for name, shape in TIERS.items()} == {
         "fast": 1152,
         "balanced": 2484,
-        "quality": 14688,
+        "quality": 9504,
     }
 
 

@@ -36,7 +36,7 @@ LARGEST_SHIFT = 30
 _MAGIC, _VERSION = b"ACUTANCE", 2
 _HEADER = struct.Struct("<8s4I")
 
-_HEADROOM = 2  # bits of an activation beyond the largest of the calibration picture
+_HEADROOM = 1  # bits of an activation beyond the largest of the calibration picture
 _TILE = 32  # side of one pattern of the calibration picture
 _EXTREME = 512  # powers of two beyond which activations count as infinite, or as none
 _TYPICAL = 64  # an integer activation of a photograph: what the rounding of weights is multiplied by
@@ -201,8 +201,9 @@ def calibration_picture() -> NDArray[np.float64]:
     """The drawn picture that scales are chosen on: 160 x 160 code values of 8-bit luma, of extreme contrast, softened
     as inputs are.
 
-    Its largest activations are two to five times those of photographs that were scaled down and up, and a third of
-    those of sharp photographs, which call forth more than any blurred picture: hence ``_HEADROOM``.
+    Its largest activations are two to ten times those of photographs that were scaled down and up. Sharp photographs,
+    which no student is made for, call forth three times as much: they saturate here and there, with any ``_HEADROOM``
+    that leaves enough bits for what students are made for.
     """
     rng = np.random.default_rng(2)
     y, x = np.mgrid[:_TILE, :_TILE]
