@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from acutance.data.clips import ClipFile, cut_window, find_clips
 from acutance.data.pairs import prepare_clip_pairs
-from acutance.degrade import DegradationMix
+from acutance.degrade import DegradationMix, resize
 from acutance.errors import InputNotFoundError, UnsupportedMediaError, UsageError
 from io_clips import make_clip
 
@@ -59,3 +60,26 @@ def test_pairs_of_a_clip_are_made_once_and_again_the_same(clip: ClipFile, tmp_pa
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*.npy")}
     assert prepare("one") == prepare("two") == first
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+class _Blurry:
+    """A teacher of x2 that gives back what it is shown, scaled up: worse than an input that was not scaled."""
+
+    name, scale, sha256 = "blurry", 2, "0" * 64
+
+    def restore(self, low: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return resize(low, 2 * low.shape[1], 2 * low.shape[0]).astype(np.float32)
+
+
+def test_where_the_input_is_better_than_a_privileged_teacher_the_truth_teaches(clip: ClipFile, tmp_path: Path) -> None:
+    table = {"factor": [1, 4], "codec": "h264", "bits_per_pixel": 2.0, "codec_frames": 3}
+    pairs = prepare_clip_pairs(
+        [clip], DegradationMix.from_list([table]), cache=tmp_path / "cache", seed=1, windows=8, side=72, shrink=1.0,
+        teacher=_Blurry(), teacher_sees="clean",
+    )  # fmt: skip
+    from_truth = {
+        p.record["factor"]: bool(np.abs(p.teacher - (p.sharp.astype(float) - p.degraded) / 256).max() < 0.1)
+        for p in pairs.pairs
+        if p.teacher is not None
+    }
+    assert from_truth == {1.0: True, 4.0: False}

@@ -168,7 +168,8 @@ def prepare_pairs(
 
     colour: ``luma`` or ``rgb``, what ``degraded``, ``sharp`` and ``teacher`` hold.
     smallest: pictures with a side shorter than this are left out (a crop would not fit).
-    teacher_sees: ``degraded``, or ``clean``: an undegraded bicubic picture instead (a privileged teacher).
+    teacher_sees: ``degraded``, or ``clean``: an undegraded bicubic picture instead (a privileged teacher); where the
+    student's input is nearer to the truth than what such a teacher makes, the truth takes its place.
     progress: called with (done, total, what) after each picture.
     """
     files = list(files)
@@ -308,9 +309,17 @@ def _pair(
     sharp = np.load(folder / "sharp.npy", mmap_mode="r")
     target = None
     if teacher is not None:
-        path = folder / f"teacher-{_hash({'weights': teacher.sha256, 'sees': teacher_sees})}.npy"
+        known = {"weights": teacher.sha256, "sees": teacher_sees}
+        if teacher_sees == "clean":
+            known["unless"] = "worse than the input"
+        path = folder / f"teacher-{_hash(known)}.npy"
         if not path.exists():
-            _save(path, _teach(teacher, teacher_sees, low, degraded, lambda: triple().sharp, colour))
+            taught = _teach(teacher, teacher_sees, low, degraded, lambda: triple().sharp, colour)
+            truth = (sharp.astype(np.float32) - degraded) / np.float32(_FIXED)
+            if teacher_sees == "clean" and np.square(taught - truth).mean() > np.square(truth).mean():
+                # A teacher that does not see the input cannot know that it is better than what it has to give.
+                taught = truth.astype(np.float16)
+            _save(path, taught)
         target = np.load(path, mmap_mode="r")
     return Pair(low, degraded, sharp, target, record)
 

@@ -91,8 +91,8 @@ class TeacherOptions:
     weights: str = ""
     """Weight file, relative to the data root. Empty: no teacher."""
     sees: str = "degraded"
-    """degraded: the low-resolution picture as the student's input had it; clean: a bicubic one that is not
-    degraded otherwise (a privileged teacher)."""
+    """degraded: the low-resolution picture as the student's input had it; clean: a bicubic one that is not degraded
+    otherwise (a privileged teacher; where the input is better than what it makes, the truth takes its place)."""
     margin_db: float = 1.0
     """The teacher must beat the degraded input by this much, on the run's own degradation, or the run stops."""
 
