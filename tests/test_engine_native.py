@@ -302,11 +302,71 @@ def test_weights_that_could_overflow_are_refused() -> None:
         _native.Engine(bytes(data), 1)
 
 
-def test_weights_whose_combinations_do_not_fit_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        ((16384, 0, 0), "weights of 16384, 0, 0 are too large"),
+        ((0, 0, -16384), "weights of 0, 0, -16384 are too large"),
+        ((10923, -10923, 10923), "weights of 10923, -10923, 10923 are too large"),
+    ],
+)
+def test_weights_whose_combinations_do_not_fit_are_refused(column: tuple[int, int, int], reason: str) -> None:
     data = bytearray(random_network(StudentShape(2, 4, 0), 0).to_bytes())
-    data[28:30] = np.array(16384, "<i2").tobytes()
-    with pytest.raises(ValueError, match=r"layer 0, output 0: weights of 16384, -?\d+, -?\d+ are too large"):
+    for row, weight in enumerate(column):
+        data[28 + 6 * row : 30 + 6 * row] = np.array(weight, "<i2").tobytes()
+    with pytest.raises(ValueError, match=f"layer 0, output 0: {reason}"):
         _native.Engine(bytes(data), 1)
+
+
+def test_slopes_that_reach_beyond_the_range_are_refused() -> None:
+    data = bytearray(random_network(StudentShape(1, 1, 0), 0).to_bytes())
+    first_slope = 28 + 9 * 2 + 4
+    data[first_slope : first_slope + 2] = np.array(-32767, "<i2").tobytes()
+    with pytest.raises(ValueError, match="layer 0, output 0: a slope of -32767"):
+        _native.Engine(bytes(data), 1)
+
+
+@pytest.mark.parametrize("instruction_set", instruction_sets())
+@pytest.mark.parametrize("shift", [0, 7, 30])
+def test_the_largest_values_there_are_give_the_twins_bits(instruction_set: str, shift: int) -> None:
+    """Columns and slopes at their bounds, sums that fill the proof, samples that make every combination large."""
+    shape = StudentShape(1, 4, 2)
+    columns = [(0, 32767, 0), (0, -32767, 0), (16383, 1, 16383), (-16383, 1, -16383), (16383, -1, 16383)]
+    layers = []
+    for number, (inputs, outputs) in enumerate(shape.layer_channels):
+        weight = np.zeros((outputs, inputs, 3, 3), np.int16)
+        for o in range(outputs):
+            for place in range(2):  # two columns of that size are what the proof allows
+                weight[o, (o + place) % inputs, :, (number + o + place) % 3] = columns[(o + number + place) % 5]
+        room = 2**30 - 1 - 2**14 * np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3))
+        bias = (np.where(np.arange(outputs) % 2, 1, -1) * room).astype(np.int32)
+        slope = np.where(np.arange(outputs) % 2, 32767, -32766).astype(np.int16)
+        layers.append(IntegerLayer(weight, bias, slope if number + 1 < len(shape.layer_channels) else None, shift))
+    network = IntegerNetwork(shape, tuple(layers))
+    rows = np.arange(23)[:, None] + np.arange(37)[None]
+    for pattern in (rows // 37 * 0 + np.arange(23)[:, None], rows, rows // 2):
+        samples = np.where(pattern % 2, 16383, -16383).astype(np.int16)
+        out = np.empty_like(samples)
+        _native.Engine(network.to_bytes(), 1, instruction_set).residual(samples, out)
+        expected = NumpyEngine(network).residual(samples.astype(np.float32) / np.float32(64)) * 64
+        np.testing.assert_array_equal(out, expected)
+
+
+def test_a_frame_of_which_threads_take_rows_from_each_other_is_the_twins() -> None:
+    """Larger than a thread finishes before the others wake, with more threads than cores, whole and in tiles."""
+    network = random_network(StudentShape(2, 3, 1), 5)
+    rng = np.random.default_rng(0)
+    plane = random_plane((540, 960), 8, 7)
+    native, twin = NativeEngine(network, threads=5), NumpyEngine(network)
+    np.testing.assert_array_equal(native.process(plane), twin.process(plane))
+    options = TileOptions(threshold=60, reuse=True)
+    with native.session(options) as fast, twin.session(options) as plain:
+        for _ in range(4):
+            np.testing.assert_array_equal(fast.process(plane), plain.process(plane))
+            assert fast.counts == plain.counts
+            plane = plane.copy()
+            y, x = rng.integers(500), rng.integers(900)
+            plane[y : y + 30, x : x + 50] = rng.integers(0, 256, (30, 50))
 
 
 def test_an_installation_without_the_engine_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ ACUTANCE_API acutance_status acutance_process(acutance_engine* engine, const acu
                                               ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength);
 
 /* The residual alone, for pictures that are not planes of integer luma. Samples in and out are 64 times 8-bit
- * limited-range codes, from -16383 to 16383; what lies beyond is clipped. */
+ * limited-range codes, within 16384 in size; what lies beyond is clipped. */
 ACUTANCE_API acutance_status acutance_residual(acutance_engine* engine, int width, int height, const int16_t* luma,
                                                ptrdiff_t luma_stride, int16_t* residual, ptrdiff_t residual_stride);
 
@@ -93,7 +93,8 @@ typedef struct acutance_tile_options {
     int threshold;
     double tile_budget; /* at most this share of the tiles, the most active ones; 0: no limit */
     double time_budget; /* at most as many as were computed in this many seconds lately; 0: no limit */
-    int reuse;          /* 1: tiles whose input is that of the last frame keep their output, which it equals */
+    int reuse;          /* 1: tiles whose input is that of the last frame keep their output, which it equals; after
+                         * frames that could reuse hardly anything, a few are computed without comparing */
 } acutance_tile_options;
 
 typedef struct acutance_tile_counts {

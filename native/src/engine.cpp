@@ -74,7 +74,7 @@ void acutance_engine::process(const Picture& picture, double strength) {
 
 void acutance_engine::render(Workers& workers, const Picture& picture, const TileMask* mask) const {
     Parts parts(network, picture, threads, mask);
-    workers.pool.run(workers.pool.threads(), [&](int worker, int) {
+    workers.pool.run(parts.shares(workers.pool.threads()), [&](int worker, int) {
         while (Part* part = parts.take()) workers.renderers[static_cast<size_t>(worker)].render(picture, *part, mask);
     });
 }

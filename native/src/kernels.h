@@ -29,6 +29,7 @@
 
 namespace acutance {
 
+inline constexpr int kActivationLimit = 16384;  // activations are smaller than this in size (docs/engine.md)
 inline constexpr int kGroup = 4;  // outputs computed together; layers are padded to a multiple with weights of zero
 
 // The products of the formulas above, in the order in which they are summed.

@@ -41,10 +41,8 @@
 #endif
 #if defined(_MSC_VER)
 #define ACUTANCE_INLINE __forceinline
-#define ACUTANCE_RESTRICT __restrict
 #else
 #define ACUTANCE_INLINE inline __attribute__((always_inline))
-#define ACUTANCE_RESTRICT __restrict__
 #endif
 
 namespace acutance {
@@ -289,17 +287,10 @@ uint64_t peak(uint64_t rounds) {
 
 template <class Isa>
 constexpr Kernels make_kernels(const char* name) {
-    return Kernels{name,
-                   Isa::lanes * (Isa::vectors + 1),
-                   static_cast<int>(kProducts * kScratchPlane<Isa>),
-                   conv<Isa>,
-                   load<uint8_t>,
-                   load<uint16_t>,
-                   emit8<Isa>,
-                   emit<uint16_t>,
-                   activity8,
-                   activity16,
-                   peak<Isa>};
+    return Kernels{name,       2 * Isa::lanes, static_cast<int>(kProducts * kScratchPlane<Isa>),
+                   conv<Isa>,  load<uint8_t>,  load<uint16_t>,
+                   emit8<Isa>, emit<uint16_t>, activity8,
+                   activity16, peak<Isa>};
 }
 
 }  // namespace

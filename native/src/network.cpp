@@ -15,7 +15,7 @@ constexpr uint32_t kVersion = 2;
 // docs/engine.md, "The integer network": within these, whatever a kernel multiplies fits in int16 and twice every sum
 // in int32.
 constexpr int kMaxWeight = 16383, kLeastSlope = -32766;
-constexpr int64_t kMaxActivation = 16384, kSumLimit = int64_t{1} << 30;
+constexpr int64_t kSumLimit = int64_t{1} << 30;
 constexpr uint32_t kMaxUnshuffle = 8, kMaxChannels = 256, kMaxDepth = 64;
 
 [[noreturn]] void refuse(const std::string& why) {
@@ -121,7 +121,7 @@ Network Network::parse(const uint8_t* bytes, size_t size) {
         }
         for (uint32_t o = 0; o < outputs; ++o) {
             const int32_t bias = in.i32();
-            const int64_t bound = sums[o] * kMaxActivation + std::llabs(bias);
+            const int64_t bound = sums[o] * kActivationLimit + std::llabs(bias);
             if (bound >= kSumLimit)
                 refuse(where + std::to_string(o) + ": its sum could reach " + std::to_string(bound) + " and overflow");
             s.bias[o] = 2 * bias;

@@ -45,6 +45,11 @@ Parts::Parts(const Network& network, const Picture& picture, int threads, const 
     }
 }
 
+int Parts::shares(int threads) const {
+    const bool small = parts_.size() == 1 && Part::bottom_of(parts_.front().state_) - parts_.front().top < 2 * least_;
+    return small ? 1 : threads;
+}
+
 Part* Parts::take() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return begun_ < parts_.size() ? &parts_[begun_++] : steal();
@@ -61,7 +66,7 @@ Part* Parts::steal() {
             // The first row that the step after the owner's last will finish.
             const int next = std::max(part.top, part.top - delay_ + 2 * Part::steps_of(state));
             const int bottom = Part::bottom_of(state);
-            const int cut = bottom - (bottom - next) / 2 / unit_ * unit_;
+            const int cut = (next + (bottom - next + 1) / 2 + unit_ - 1) / unit_ * unit_;
             const int64_t area = static_cast<int64_t>(bottom - cut) * (part.right - part.left);
             if (bottom - cut >= least_ && area > most) {
                 largest = &part;

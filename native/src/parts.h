@@ -40,13 +40,17 @@ private:
     std::atomic<uint64_t> state_;  // steps the owner has begun, and the end
 };
 
-// Both sides of a border between parts compute what lies around it, so a frame is cut into no more parts than threads,
-// with as little border as can be; then who has nothing left to do takes half of what another still has to. A thread
-// that is held up so holds up a few rows, not the frame.
+// Both sides of a border between parts compute what lies around it, so a frame is cut into about as many parts as
+// threads, with as little border as can be (and into more where a part's rows would not fit in the cache); then who has
+// nothing left to do takes half of what another still has to. A thread that is held up so holds up a few rows, not the
+// frame.
 class Parts {
 public:
-    // height: of the whole picture; with a mask, tiles stay whole.
+    // With a mask, tiles stay whole.
     Parts(const Network& network, const Picture& picture, int threads, const TileMask* mask);
+
+    // How many of the threads have something to do.
+    int shares(int threads) const;
 
     // A part for a thread with nothing to do, or nullptr: what is left is not worth sharing. Valid as long as this is.
     Part* take();
@@ -54,7 +58,7 @@ public:
 private:
     Part* steal();
 
-    const int unit_;   // rows are shared in multiples of
+    const int unit_;   // parts begin at multiples of this row
     const int delay_;  // rows between the first step of a part and its first finished row
     const int least_;  // rows: taking fewer costs more than it saves
     std::mutex mutex_;

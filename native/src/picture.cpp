@@ -30,7 +30,8 @@ void load_row(const Kernels& kernels, const Picture& picture, int y, int begin, 
             break;
         case Kind::kActivations:
             for (int i = 0; i < inside; ++i) {
-                activations[i] = std::clamp<int16_t>(picture.luma_row<int16_t>(row)[begin + i], -16383, 16383);
+                activations[i] = std::clamp<int16_t>(picture.luma_row<int16_t>(row)[begin + i], 1 - kActivationLimit,
+                                                     kActivationLimit - 1);
             }
             break;
     }

@@ -155,7 +155,7 @@ void Renderer::convolve(int layer, int y) {
 
 void Renderer::emit(const Picture& picture, int y) {
     const int r = network_.unshuffle(), ring = network_.depth();
-    for (int line = std::max(y, top_); line < std::min(y + 2, bottom_); ++line) {
+    for (int line = y; line < std::min(y + 2, bottom_); ++line) {
         const int16_t* residual = row(ring, line);
         for (const Span span : rings_[static_cast<size_t>(ring)].spans) {
             for (int dy = 0; dy < r; ++dy) {

@@ -1,9 +1,9 @@
 // The whole network over a part of the picture, row by row.
 //
-// Each layer keeps the last four rows of its input, and makes two rows at a time. Two picture rows further down, the
-// first layer can make two, then the second two of which the upper one lies above those, and so on: everything stays in
-// the second-level cache, and no layer computes a row twice. At the part's sides (and top and bottom) each layer
-// computes as much more than the next as a 3x3 convolution looks around.
+// Each layer keeps the last four rows of its input, and makes two rows at a time. Two rows (of the unshuffled picture)
+// further down, the first layer can make two, then the second two of which the upper one lies above those, and so on:
+// everything stays in the second-level cache, and no layer computes a row twice. At the part's sides (and top and
+// bottom) each layer computes as much more than the next as a 3x3 convolution looks around.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +50,7 @@ private:
     const Kernels& kernels_;
     std::vector<Ring> rings_;
     std::vector<int16_t> zeros_, line_, scratch_;
-    int left_ = 0, top_ = 0, right_ = 0, bottom_ = 0;  // of the part; the bottom may rise
+    int left_ = 0, top_ = 0, right_ = 0, bottom_ = 0;  // of the part; the bottom may move up
     int width_ = 0, height_ = 0;                       // of the unshuffled picture
     int origin_ = 0;                                   // the pixel at the start of a plane
     ptrdiff_t plane_ = 0;                              // int16s from plane to plane

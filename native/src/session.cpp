@@ -59,7 +59,7 @@ void acutance_session::sharpen(Workers& workers, const Picture& picture) {
     }
     const double began = seconds_now();
     look(workers, picture, choosing, comparing);
-    decide(choosing, comparing);
+    decide(choosing);
     const double decided = seconds_now();
     const TileMask mask{grid.side / engine.network.unshuffle(), grid.columns, grid.rows, wanted.data()};
     Picture kept_too = picture;
@@ -67,7 +67,7 @@ void acutance_session::sharpen(Workers& workers, const Picture& picture) {
     if (counts.computed > 0) engine.render(workers, kept_too, counts.computed == counts.tiles ? nullptr : &mask);
     const double rendered = seconds_now();
     if (counts.computed < counts.tiles) fill(workers, picture);
-    if (comparing) rest_or_not(remembers);
+    if (remembers) rest_or_not();
     remembers = comparing;
     std::swap(computed, chosen);
     if (counts.computed > 0) {
@@ -104,7 +104,7 @@ void acutance_session::look(Workers& workers, const Picture& picture, bool choos
 }
 
 // chosen: has to be sharp; wanted: has to be computed for it.
-void acutance_session::decide(bool choosing, bool comparing) {
+void acutance_session::decide(bool choosing) {
     if (choosing) {
         choose_tiles(activity, computed, format.bit_depth, options.threshold, limit(), chosen);
     } else {
@@ -112,7 +112,7 @@ void acutance_session::decide(bool choosing, bool comparing) {
     }
     wanted = chosen;
     counts = {grid.count(), 0, 0, 0};
-    if (comparing && remembers) {
+    if (remembers) {
         spread_changes(grid, changed, engine.network.unshuffle() * engine.network.depth(), affected);
         for (size_t i = 0; i < wanted.size(); ++i) {
             if (chosen[i] != 0 && computed[i] != 0 && affected[i] == 0) wanted[i] = 0;
@@ -134,8 +134,7 @@ int acutance_session::limit() const {
 
 // Comparing and keeping cost a few percent of computing. Where hardly anything is ever the same, as with noise, they
 // are left out most of the time.
-void acutance_session::rest_or_not(bool compared) {
-    if (!compared) return;
+void acutance_session::rest_or_not() {
     poor = counts.reused * kPoorShare < counts.computed + counts.reused ? poor + 1 : 0;
     if (poor >= kPoorFrames) {
         rest = kRestFrames;

@@ -22,10 +22,10 @@ private:
     void begin(const acutance_format& format_, double strength_);
     void sharpen(acutance::Workers& workers, const acutance::Picture& picture);
     void look(acutance::Workers& workers, const acutance::Picture& picture, bool choosing, bool comparing);
-    void decide(bool choosing, bool comparing);
+    void decide(bool choosing);
     int limit() const;
     void fill(acutance::Workers& workers, const acutance::Picture& picture);
-    void rest_or_not(bool compared);
+    void rest_or_not();
 
     acutance_engine& engine;
     bool started = false;

@@ -75,6 +75,7 @@ void find_changes(const Picture& picture, const TileGrid& grid, int cell_row, ui
     const size_t row_bytes = static_cast<size_t>(picture.width) * sample, whole = row_bytes / cell * cell;
     std::fill(changed, changed + grid.cell_columns, uint8_t{0});
     const int last = std::min((cell_row + 1) * kCell, picture.height);
+    static_assert(kCell * sizeof(uint8_t) == sizeof(uint32_t), "a row of a cell is a word");
     for (int y = cell_row * kCell; y < last; ++y) {
         const uint8_t* now = picture.luma_row<uint8_t>(y);
         uint8_t* then = before + static_cast<size_t>(y) * row_bytes;

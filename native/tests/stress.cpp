@@ -22,6 +22,8 @@
 #include <unistd.h>
 #endif
 
+#include "../src/network.h"
+#include "../src/parts.h"
 #include "acutance.h"
 
 // Allocations to go before one fails; counted by the operator below, in any thread.
@@ -345,6 +347,54 @@ void check_extremes() {
     expect(acutance_peak(0.01, 2, nullptr) > 0, "the peak");
 }
 
+// Parts cover every row of every column once, whoever takes them when, and begin with rows of tiles.
+void check_parts() {
+    using namespace acutance;
+    for (int round = 0; round < 200; ++round) {
+        const int r = number(1, 4), tile = (16 + r - 1) / r;
+        const std::vector<uint8_t> model = random_model(r, 2, number(0, 3));
+        const Network network = Network::parse(model.data(), model.size());
+        Picture picture{};
+        picture.width = number(1, 1200);
+        picture.height = number(1, 1200);
+        const int width = (picture.width + r - 1) / r, height = (picture.height + r - 1) / r;
+        const TileMask mask{tile, (width + tile - 1) / tile, (height + tile - 1) / tile, nullptr};
+        const bool masked = number(0, 1) != 0;
+        Parts parts(network, picture, number(1, 6), masked ? &mask : nullptr);
+        struct Owner {
+            Part* part;
+            int steps;
+        };
+        std::vector<Owner> owners;
+        std::vector<uint8_t> covered(static_cast<size_t>(width) * static_cast<size_t>(height), 0);
+        const auto work = [&](Owner& owner) {  // as Renderer::render does
+            const int y = owner.part->top - network.depth() + 2 * owner.steps++, bottom = owner.part->advance();
+            if (y >= bottom + network.depth()) return false;
+            for (int row = std::max(y - network.depth(), owner.part->top);
+                 row < std::min(y - network.depth() + 2, bottom); ++row) {
+                for (int x = owner.part->left; x < owner.part->right; ++x)
+                    ++covered[static_cast<size_t>(row) * static_cast<size_t>(width) + static_cast<size_t>(x)];
+            }
+            return true;
+        };
+        for (bool open = true; open || !owners.empty();) {
+            if (open && (owners.empty() || number(0, 9) == 0)) {
+                Part* part = parts.take();
+                open = part != nullptr;
+                if (part != nullptr) {
+                    expect(part->top % (masked ? tile : 2) == 0, "a part begins with a row of tiles");
+                    owners.push_back(Owner{part, 0});
+                }
+                continue;
+            }
+            const size_t who = static_cast<size_t>(number(0, static_cast<int>(owners.size()) - 1));
+            if (!work(owners[who])) owners.erase(owners.begin() + static_cast<ptrdiff_t>(who));
+        }
+        expect(std::all_of(covered.begin(), covered.end(), [](uint8_t times) { return times == 1; }),
+               "every pixel belongs to one part");
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -355,6 +405,7 @@ int main(int argc, char** argv) {
     check_threads();
     check_memory();
     check_extremes();
+    check_parts();
     for (int i = 0; i < rounds && failures < 10; ++i) check_one();
     std::printf("%d rounds, %d failures; instruction sets:", rounds, failures);
     for (const char* const* name = acutance_instruction_sets(); *name != nullptr; ++name) std::printf(" %s", *name);

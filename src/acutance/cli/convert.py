@@ -188,7 +188,7 @@ def _layer_uses(network: "IntegerNetwork", lumas: "Sequence[Luma]") -> list[_Lay
     import numpy as np
 
     from acutance.engine.float_network import pixel_unshuffle
-    from acutance.engine.integer import LARGEST_ACTIVATION, SUM_LIMIT
+    from acutance.engine.integer import ACTIVATION_LIMIT, SUM_LIMIT
     from acutance.engine.numpy_engine import activate, input_from_luma, shifted_sums
 
     largest, saturated = [0] * len(network.layers), [0] * len(network.layers)
@@ -197,10 +197,10 @@ def _layer_uses(network: "IntegerNetwork", lumas: "Sequence[Luma]") -> list[_Lay
         for number, layer in enumerate(network.layers):
             sums = shifted_sums(x, layer)
             largest[number] = max(largest[number], int(np.abs(sums).max()))
-            saturated[number] += int(((sums < -LARGEST_ACTIVATION) | (sums >= LARGEST_ACTIVATION)).sum())
+            saturated[number] += int(((sums < -ACTIVATION_LIMIT) | (sums >= ACTIVATION_LIMIT)).sum())
             x = activate(sums, layer)
     return [
-        _LayerUse(i, o, layer.shift, int(layer.bounds.max()) / SUM_LIMIT, top / LARGEST_ACTIVATION, clipped)
+        _LayerUse(i, o, layer.shift, int(layer.bounds.max()) / SUM_LIMIT, top / ACTIVATION_LIMIT, clipped)
         for (i, o), layer, top, clipped in zip(
             network.shape.layer_channels, network.layers, largest, saturated, strict=True
         )

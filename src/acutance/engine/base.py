@@ -36,6 +36,7 @@ class TileOptions:
     tile_budget: no more than this share of a frame's tiles, 0 to 1: the most active ones.
     time_budget: no longer than so many seconds a frame, for engines that measure time.
     reuse: where nothing that a tile depends on has changed since the frame before, its result is taken from there.
+    After frames that could reuse hardly anything, a few are computed without comparing (docs/engine.md).
     Raises UsageError for values out of range.
     """
 

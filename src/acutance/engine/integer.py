@@ -14,21 +14,22 @@ from acutance.engine.float_network import convolve, pixel_unshuffle
 from acutance.errors import ModelError
 from acutance.spec import ConvLayer, Student, StudentShape
 
-__all__ = ["CODE", "LARGEST_ACTIVATION", "IntegerLayer", "IntegerNetwork", "calibration_picture", "convert"]
+__all__ = ["ACTIVATION_LIMIT", "CODE", "IntegerLayer", "IntegerNetwork", "calibration_picture", "convert"]
 
 CODE = 64
 """The integer that stands for one 8-bit limited-range code value, in the network's input and its residual."""
 UNIT = CODE * 255
 """The integer that stands for 1 in the float network, in its input and its output."""
 
-LARGEST_ACTIVATION = 2**14
-"""Activations are 15 bits wide: the sum or difference of two fits in int16, and fast kernels multiply those."""
+ACTIVATION_LIMIT = 2**14
+"""Activations are smaller than this in size: the sum or difference of two fits in int16, and fast kernels multiply
+those."""
 LARGEST_WEIGHT = 2**14 - 1
 """Of a kernel's upper and lower row: twice as much fits in int16."""
 LARGEST_COLUMN = 2**15 - 1
 """Of the sizes of a kernel's column together: its sum fits in int16 with any signs."""
 LEAST_SLOPE = -(2**15) + 2
-"""So that no PReLU reaches ``LARGEST_ACTIVATION``: -2**14 times -1 would."""
+"""So that no PReLU reaches ``ACTIVATION_LIMIT``: -2**14 times -1 would."""
 SUM_LIMIT = 2**30
 """Twice a sum is int32: what ``IntegerLayer.bounds`` must stay below."""
 LARGEST_SHIFT = 30
@@ -64,7 +65,7 @@ class IntegerLayer:
     def bounds(self) -> NDArray[np.int64]:
         """Of each output, what its sums cannot exceed in size, whatever the input and the order of summing."""
         weights = np.abs(self.weight.astype(np.int64)).sum(axis=(1, 2, 3))
-        return np.asarray(LARGEST_ACTIVATION * weights + np.abs(self.bias.astype(np.int64)), np.int64)
+        return np.asarray(ACTIVATION_LIMIT * weights + np.abs(self.bias.astype(np.int64)), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +281,7 @@ def _last_shift(weight: NDArray[np.float64], bias: NDArray[np.float64], number: 
     for shift in range(LARGEST_SHIFT, -1, -1):
         if (_largest_exponents(weight, bias, shift) >= shift).all():
             return shift
-    size = LARGEST_ACTIVATION * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
+    size = ACTIVATION_LIMIT * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
     worst = int(size.argmax())
     raise ModelError(
         f"layer {number} could overflow: sums of output {worst} reach {size[worst]:.4g} of {SUM_LIMIT} in integers"
@@ -290,8 +291,8 @@ def _last_shift(weight: NDArray[np.float64], bias: NDArray[np.float64], number: 
 def _largest_exponents(weight: NDArray[np.float64], bias: NDArray[np.float64], shift: int) -> NDArray[np.int64]:
     """Of each output, the largest power of two its weights and bias may be multiplied by and still pass the proof."""
     # Less what rounding may add.
-    room = SUM_LIMIT - 1 - _half(shift) - LARGEST_ACTIVATION * ((weight[0].size + 1) // 2)
-    size = LARGEST_ACTIVATION * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
+    room = SUM_LIMIT - 1 - _half(shift) - ACTIVATION_LIMIT * ((weight[0].size + 1) // 2)
+    size = ACTIVATION_LIMIT * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
     outer = np.abs(weight[:, :, ::2]).max(axis=(1, 2, 3))
     column = np.abs(weight).sum(axis=2).max(axis=(1, 2))
     factor = np.minimum.reduce(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from acutance.engine.base import Engine, Session, TileOptions
 from acutance.engine.float_network import convolve, pixel_shuffle, pixel_unshuffle, run_layers
-from acutance.engine.integer import CODE, LARGEST_ACTIVATION, IntegerLayer, IntegerNetwork, convert
+from acutance.engine.integer import ACTIVATION_LIMIT, CODE, IntegerLayer, IntegerNetwork, convert
 from acutance.engine.tiles import TileSession
 from acutance.errors import EngineError
 from acutance.frame import Plane
@@ -62,7 +62,7 @@ def input_from_plane(luma: Plane, bit_depth: int, full_range: bool) -> Integers:
 def input_from_luma(luma: NDArray[np.float32]) -> Integers:
     """H x W float luma, in 8-bit limited-range code values, to the network's input."""
     q = np.rint(luma * np.float32(CODE))
-    return np.asarray(np.clip(q, 1 - LARGEST_ACTIVATION, LARGEST_ACTIVATION - 1), np.int32)
+    return np.asarray(np.clip(q, 1 - ACTIVATION_LIMIT, ACTIVATION_LIMIT - 1), np.int32)
 
 
 def add_residual(luma: Plane, residual: Integers, strength: float, bit_depth: int, full_range: bool) -> Plane:
@@ -87,7 +87,7 @@ def shifted_sums(x: Integers, layer: IntegerLayer) -> Integers:
 
 def activate(s: Integers, layer: IntegerLayer) -> Integers:
     """Saturate what :func:`shifted_sums` returns, and PReLU."""
-    s = np.clip(s, -LARGEST_ACTIVATION, LARGEST_ACTIVATION - 1)
+    s = np.clip(s, -ACTIVATION_LIMIT, ACTIVATION_LIMIT - 1)
     return s if layer.slope is None else np.maximum(s, _mulr(s, layer.slope.astype(np.int32)))
 
 

@@ -20,7 +20,7 @@ __all__ = ["TileSession", "choose", "tile_activity", "tile_side", "undisturbed"]
 CELL = 4
 """Pixels: the side of the squares in which a session looks for changes."""
 POOR_FRAMES, REST_FRAMES, POOR_SHARE = 2, 8, 16
-"""After so many frames in a row that could reuse less than a 16th of what they computed, so many are not compared."""
+"""After so many frames in a row that could reuse less than a 16th of what they needed, so many are not compared."""
 
 Tiles = NDArray[np.bool_]
 """One truth value for each tile: rows of tiles x columns of tiles."""
@@ -63,17 +63,19 @@ class TileSession(Session):
             whole = np.empty_like(out)
             self._sharpen_whole(luma, strength, bit_depth, full_range, whole)
             np.copyto(out, whole, where=_pixels_of(chosen, self._side, luma.shape))
-        computed, skipped = int(chosen.sum()), int(reused.sum())
-        if options.reuse and self._compared:
-            self._rest_or_not(skipped, computed)
-        return TileCounts(chosen.size, computed - skipped, chosen.size - computed, skipped)
+        needed, skipped = int(chosen.sum()), int(reused.sum())
+        if self._compared:
+            self._rest_or_not(skipped, needed)
+        return TileCounts(chosen.size, needed - skipped, chosen.size - needed, skipped)
 
     def _reuse(self, luma: Plane, again: Tiles) -> Tiles:
         """Those of the tiles that were and are to be computed whose input is that of the last frame."""
         last = self._last
         self._last, self._compared = None, False
-        if not self._options.reuse or self._rest > 0:
-            self._rest -= self._options.reuse
+        if not self._options.reuse:
+            return np.zeros_like(again)
+        if self._rest > 0:
+            self._rest -= 1
             return np.zeros_like(again)
         self._last = luma.copy()
         if last is None:
@@ -81,9 +83,9 @@ class TileSession(Session):
         self._compared = True
         return again & undisturbed(luma != last, self._side, self._radius)
 
-    def _rest_or_not(self, reused: int, chosen: int) -> None:
+    def _rest_or_not(self, reused: int, needed: int) -> None:
         """Where hardly anything is ever the same, comparing is left out most of the time."""
-        self._poor = self._poor + 1 if reused * POOR_SHARE < chosen else 0
+        self._poor = self._poor + 1 if reused * POOR_SHARE < needed else 0
         if self._poor >= POOR_FRAMES:
             self._rest, self._poor = REST_FRAMES, POOR_FRAMES - 1
 
