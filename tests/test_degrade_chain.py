@@ -228,3 +228,24 @@ def test_the_truth_of_a_frozen_picture_is_that_of_the_frame_shown(picture: NDArr
     assert sum(record["shown"] < record["frame"] for record in records) > 2
     with pytest.raises(ConfigError, match="packet_loss needs a codec"):
         Degradation(packet_loss=0.1)
+
+
+def test_a_mix_is_told_of_in_few_words() -> None:
+    mix = DegradationMix.from_list(
+        [
+            {
+                "weight": 3,
+                "factor": [1, 2],
+                "codec": ["h264", "vp8"],
+                "bits_per_pixel": [0.01, 0.2],
+                "motion": "camera",
+            },
+            {"factor": 1, "noise_sigma": 2},
+        ]
+    )
+    assert mix.describe() == (
+        "75% down x1/2 bicubic, h264/vp8 at 0.01 to 0.2 bit/px, filmed, up bicubic; "
+        "25% down x1 bicubic, noise sigma 2, up bicubic"
+    )
+    uneven = DegradationMix([(1, Degradation(factor=2)), (3, Degradation(factor=3))])
+    assert uneven.describe() == "25% down x2 bicubic, up bicubic; 75% down x3 bicubic, up bicubic"

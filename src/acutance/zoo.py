@@ -26,7 +26,8 @@ def bundled_models() -> dict[str, Path]:
 
 
 def find_student(model: str | Path) -> Student:
-    """A bundled student by name (``fast-clean-x2``) or tier (``fast``), or any student by the path of its file.
+    """A bundled student by name (``fast-clean-x2``), tier (``fast``), tier and task (``fast-call``) where that is one
+    student, or any student by the path of its file.
 
     Raises ModelError for a name that is neither, naming those that are; InputNotFoundError for a missing path.
     """
@@ -36,4 +37,7 @@ def find_student(model: str | Path) -> Student:
     name = _TIERS.get(model, model)
     if name in models:
         return load_student(models[name])
+    of_task = [path for known, path in models.items() if known.startswith(f"{name}-x")]
+    if len(of_task) == 1:
+        return load_student(of_task[0])
     raise ModelError(f"unknown model {model!r}; bundled are {', '.join(models) or 'none'}, or give a .safetensors file")

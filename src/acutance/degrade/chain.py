@@ -177,6 +177,8 @@ class Degradation:
         if self.codec is not None:
             rate = (self.bitrate_kbps, "kbit/s") if self.bitrate_kbps is not None else (self.bits_per_pixel, "bit/px")
             parts.append(f"{self.codec} at {_words(cast(Amount, rate[0]))} {rate[1]}")
+            if self.motion == "camera":
+                parts.append("filmed")
             if self.packet_loss is not None:
                 parts.append(f"packets lost {_words(self.packet_loss)}")
         return ", ".join([*parts, f"up {self.up}"])
@@ -362,8 +364,29 @@ class DegradationMix:
         return hashlib.sha256(json.dumps(self.to_list(), sort_keys=True).encode()).hexdigest()
 
     def describe(self) -> str:
+        """The mix in words. Recipes that differ in factor or codec alone are told of together, with what they share."""
         total = sum(weight for weight, _ in self._recipes)
-        return "; ".join(f"{weight / total:.0%} {recipe.describe()}" for weight, recipe in self._recipes)
+        groups: dict[str, list[tuple[float, Degradation]]] = {}
+        for weight, recipe in self._recipes:
+            rest = {k: v for k, v in recipe.to_dict().items() if k not in ("factor", "codec")}
+            groups.setdefault(json.dumps([weight, recipe.codec is None, rest]), []).append((weight, recipe))
+        parts = []
+        for group in groups.values():
+            recipes = [recipe for _, recipe in group]
+            factors = sorted({recipe.factor for recipe in recipes})
+            codecs = list(dict.fromkeys(recipe.codec for recipe in recipes))
+            if len(recipes) != len(factors) * len(codecs):  # not every combination: one by one
+                parts += [f"{weight / total:.0%} {recipe.describe()}" for weight, recipe in group]
+                continue
+            words = (
+                recipes[0]
+                .describe()
+                .replace(f"down x{recipes[0].factor:g}", "down x" + "/".join(f"{factor:g}" for factor in factors), 1)
+            )
+            if codecs[0] is not None:
+                words = words.replace(f"{codecs[0]} at", f"{'/'.join(str(codec) for codec in codecs)} at", 1)
+            parts.append(f"{sum(weight for weight, _ in group) / total:.0%} {words}")
+        return "; ".join(parts)
 
     def pick(self, rng: np.random.Generator) -> Degradation:
         """Draw one recipe by weight."""
