@@ -49,13 +49,13 @@ def _contender(name: str, run: Runner, frames: list[Luma], block: int) -> Conten
 def floors(setting: Setting, section: Section) -> None:
     """Frames a second, percentiles and share of the peak of each tier, thresholds and reuse off."""
     frames = _frames(setting)
-    block = 20
+    block = 100  # so that few of the frames are the first after a pause, which no stream has
     rounds = max(1, math.ceil(setting.frames / block))
     contenders = [
         _contender(tier, runner_of(setting, tier), frames, block // _SLOWER if tier == "quality" else block)
         for tier in _FLOORS
     ]
-    timed = setting.race(contenders, rounds=rounds, settle=1)
+    timed = setting.race(contenders, rounds=rounds, settle=5)
     section.add_conditions("floors", timed)
     for tier, floor in _FLOORS.items():
         timing, share = timed.timing(tier), timed.share_of_peak(tier, setting.macs(tier))
