@@ -88,7 +88,7 @@ def student_spec(options: RunOptions, *, steps: int, teacher: TeacherFigures | N
         factors=tuple(sorted(set(mix.factors))),
         shape=student_shape(options),
         degradation=mix.describe(),
-        data=", ".join(options.data.train),
+        data=", ".join((*options.data.train, *options.data.clips)),
         teacher=teacher.teacher if teacher else "",
         config_sha256=options.sha256,
         steps=steps,
