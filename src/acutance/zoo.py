@@ -16,11 +16,11 @@ _TIERS = {"fast": "fast-clean-x2", "balanced": "balanced-clean-x2", "quality": "
 
 @cache
 def bundled_models() -> dict[str, Path]:
-    """Name to file of every bundled student: cheapest tier first, then by name."""
+    """Name to file of every bundled student: cheapest tier first, in it what its name alone means, then others."""
 
-    def order(path: Path) -> tuple[int, str]:
+    def order(path: Path) -> tuple[int, bool, str]:
         tier = path.stem.split("-")[0]
-        return ([*_TIERS, tier].index(tier), path.stem)
+        return ([*_TIERS, tier].index(tier), path.stem != _TIERS.get(tier), path.stem)
 
     return {path.stem: path for path in sorted(_FOLDER.glob("*.safetensors"), key=order)}
 

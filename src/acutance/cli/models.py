@@ -50,7 +50,7 @@ def run(options: Options) -> int:
             f"{figures['ssim_y']:.4f}" if "ssim_y" in figures else "-",
         )
     # Into a pipe the table keeps its width: rich would fold it to 80 columns.
-    Console(width=None if sys.stdout.isatty() else 130).print(table)
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
     return 0
 
 
