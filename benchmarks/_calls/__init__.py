@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from _speed.setting import TEST_CLIPS, VAL_CLIPS
 from acutance.degrade import Codec, Yuv420, encode_decode, resize
 from acutance.errors import InputNotFoundError
 from acutance.io import VideoReader
@@ -16,8 +17,6 @@ __all__ = ["CODECS", "RUNGS", "TEST_CLIPS", "VAL_CLIPS", "Call", "Luma", "Truth"
 
 Luma = NDArray[np.uint8]
 
-TEST_CLIPS = ("mixkit_call_720p", "latentsync_demo1_1080x1920", "latentsync_demo2_1080x1920", "liveportrait_s18_720p")
-VAL_CLIPS = ("brother", "carphone_pristine")
 CODECS: tuple[Codec, ...] = ("h264", "vp8", "vp9", "av1")
 _AT_EVERY_RATE = ("h264", "vp8")  # the others at the middle one
 
