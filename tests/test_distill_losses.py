@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from acutance.distill.losses import LOSSES, Prediction  # noqa: E402
-from acutance.distill.options import LossOptions  # noqa: E402
+from acutance.distill.options import TAUGHT, LossOptions  # noqa: E402
 from acutance.errors import ConfigError  # noqa: E402
 from acutance.metrics import ssim as ssim_metric  # noqa: E402
 
@@ -21,12 +21,20 @@ def arrays():
         "output": np.clip(truth + rng.normal(0, 0.05, truth.shape), 0, 1),
         "truth": truth,
         "teacher": truth + rng.normal(0, 0.02, truth.shape),
+        "degraded": truth + rng.normal(0, 0.1, truth.shape) * np.array([1.0, 1e-4]).reshape(2, 1, 1, 1),
     }
 
 
 @pytest.fixture
 def prediction(arrays):
     return Prediction(**{name: torch.from_numpy(a) for name, a in arrays.items()})
+
+
+@pytest.mark.parametrize("name", ["relative_l1", "teacher_relative_l1"])
+def test_relative_losses_need_the_input(name, prediction):
+    prediction.degraded = None
+    with pytest.raises(ConfigError, match="the input"):
+        LOSSES[name](prediction)
 
 
 def test_there_is_a_weight_for_every_term_and_no_other():
@@ -45,6 +53,16 @@ def test_there_is_a_weight_for_every_term_and_no_other():
 )
 def test_pixel_losses(name, against, formula, arrays, prediction):
     assert float(LOSSES[name](prediction)) == pytest.approx(formula(arrays["output"] - arrays[against]), rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "target"), [("relative_l1", "truth"), ("teacher_relative_l1", "teacher")])
+def test_relative_losses_measure_each_crop_in_units_of_its_inputs_error(name, target, arrays, prediction):
+    errors = np.abs(arrays["output"] - arrays[target]).mean(axis=(1, 2, 3))
+    units = np.abs(arrays["degraded"] - arrays["truth"]).mean(axis=(1, 2, 3))
+    floor = 0.5 / 255  # the second crop's input is nearer to the truth than that
+    assert units[1] < floor < units[0]
+    expected = (errors[0] / units[0] + errors[1] / floor) / 2
+    assert float(LOSSES[name](prediction)) == pytest.approx(expected)
 
 
 def test_edge_loss_compares_first_differences(arrays, prediction):
@@ -100,17 +118,20 @@ def test_every_loss_has_a_gradient_and_none_without_an_error(name, arrays):
     truth = torch.from_numpy(arrays["truth"])
     output = torch.from_numpy(arrays["output"]).requires_grad_()
     features = torch.randn(2, 8, 5, 5, requires_grad=True)
-    prediction = Prediction(output, truth, torch.from_numpy(arrays["teacher"]), features, torch.randn(2, 8, 5, 5))
+    others = {"degraded": torch.from_numpy(arrays["degraded"])}
+    prediction = Prediction(
+        output, truth, torch.from_numpy(arrays["teacher"]), features, torch.randn(2, 8, 5, 5), **others
+    )
     LOSSES[name](prediction).backward()
     gradient = features.grad if name == "affinity" else output.grad
     assert gradient is not None
     assert bool(torch.isfinite(gradient).all())
     assert float(gradient.abs().sum()) > 0
-    equal = Prediction(truth, truth, truth, prediction.teacher_features, prediction.teacher_features)
+    equal = Prediction(truth, truth, truth, prediction.teacher_features, prediction.teacher_features, **others)
     assert float(LOSSES[name](equal)) == pytest.approx(1e-3 if name == "charbonnier" else 0, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["teacher_l1", "teacher_mse", "affinity"])
+@pytest.mark.parametrize("name", TAUGHT)
 def test_losses_to_a_teacher_need_one(name, prediction):
     prediction.teacher = None
     with pytest.raises(ConfigError, match="teacher"):

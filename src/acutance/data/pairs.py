@@ -219,6 +219,7 @@ def prepare_clip_pairs(
     windows: int,
     side: int,
     shrink: float,
+    colour: str = "luma",
     teacher: TeacherLike | None = None,
     teacher_sees: str = "degraded",
     progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
@@ -247,7 +248,7 @@ def prepare_clip_pairs(
                 return recipe.apply_clip(window, rng, record={"clip": clip.name})
 
             key = {**base, "corner": [number]}
-            pairs.append(_pair(degrade, key, clip.name, mix, cache, seed, "luma", teacher, teacher_sees))
+            pairs.append(_pair(degrade, key, clip.name, mix, cache, seed, colour, teacher, teacher_sees))
         progress(done, len(clips), clip.name)
         _allow_open_files(len(pairs))
     return PairSet(pairs)

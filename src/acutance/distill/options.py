@@ -15,6 +15,7 @@ from acutance.degrade import DegradationMix
 from acutance.errors import ConfigError, InputNotFoundError
 
 __all__ = [
+    "TAUGHT",
     "DataOptions",
     "LossOptions",
     "OptimizerOptions",
@@ -28,8 +29,17 @@ __all__ = [
 ]
 
 
-_ADDED = {"data": ("clips", "validation_clips", "windows_per_clip", "window", "clip_shrink")}
+_ADDED = {
+    "student": ("start",),
+    "train": ("precision",),
+    "data": ("clips", "validation_clips", "windows_per_clip", "window", "clip_shrink"),
+    "losses": ("relative_l1", "teacher_relative_l1"),
+}
 """Options that recipes did not always have, by section; see :attr:`RunOptions.sha256`."""
+
+
+TAUGHT = ("teacher_l1", "teacher_mse", "teacher_relative_l1", "affinity")
+"""The losses that need a teacher."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,10 @@ class StudentOptions:
     """Which network learns."""
 
     tier: str = "fast"
-    """fast, balanced or quality; or report2025 (4x, RGB) for comparison."""
+    """fast, balanced or quality; or, which read the low-resolution picture in RGB, report2025 (4x) for comparison, and
+    lkdn or srresnet, to make a teacher."""
+    start: str = ""
+    """Weight file, relative to the data root, that an lkdn or srresnet begins with. Empty: from its seed."""
     task: str = "clean"
     """What the input went through: part of the model's name."""
     unshuffle: int = 0
@@ -104,8 +117,11 @@ class LossOptions:
     l1: float = 0.0
     mse: float = 0.0
     charbonnier: float = 0.0
+    relative_l1: float = 0.0
+    """Each crop's error as a share of its input's: for inputs of every quality."""
     teacher_l1: float = 0.0
     teacher_mse: float = 0.0
+    teacher_relative_l1: float = 0.0
     affinity: float = 0.0
     edge: float = 0.0
     ssim: float = 0.0
@@ -151,6 +167,9 @@ class TrainOptions:
     """Stop after so many epochs without a better validation (0: never)."""
     threads: int = 1
     """Torch threads. The same number gives the same bits."""
+    precision: str = "float32"
+    """float32; or, for lkdn and srresnet, bfloat16: all but their last stage, in half the time where the processor has
+    it."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +228,10 @@ class RunOptions:
         check(0 < s.gamma < math.inf, f"schedule.gamma must be positive, not {s.gamma}")
         check(t.seed >= 0, f"train.seed must be 0 or more, not {t.seed}")
         check(t.patience >= 0, f"train.patience must be 0 or more, not {t.patience}")
+        makes_teacher = self.student.tier in ("lkdn", "srresnet")
+        check(not self.student.start or makes_teacher, "student.start is for lkdn and srresnet")
+        check(t.precision in ("float32", "bfloat16"), f"train.precision {t.precision!r} is unknown")
+        check(t.precision == "float32" or makes_teacher, "train.precision bfloat16 is for lkdn and srresnet")
         check(t.threads > 0, f"train.threads must be positive, not {t.threads}")
         check(
             math.isfinite(self.teacher.margin_db), f"teacher.margin_db must be a number, not {self.teacher.margin_db}"
@@ -218,7 +241,7 @@ class RunOptions:
         weights = dataclasses.asdict(self.losses)
         check(any(w > 0 for w in weights.values()), "losses: every weight is 0")
         check(all(0 <= w < math.inf for w in weights.values()), "losses: a weight is negative or not finite")
-        needs = [n for n in ("teacher_l1", "teacher_mse", "affinity") if weights[n] > 0]
+        needs = [n for n in weights if n in TAUGHT and weights[n] > 0]
         check(not needs or bool(self.teacher.weights), f"losses.{', '.join(needs)} needs teacher.weights")
 
     @property
@@ -251,8 +274,10 @@ class RunOptions:
             old,
             l1=old.l1 or old.teacher_l1,
             mse=old.mse or old.teacher_mse,
+            relative_l1=old.relative_l1 or old.teacher_relative_l1,
             teacher_l1=0.0,
             teacher_mse=0.0,
+            teacher_relative_l1=0.0,
             affinity=0.0,
         )
         if not any(dataclasses.asdict(losses).values()):

@@ -18,26 +18,36 @@ from acutance.degrade import DegradationMix
 from acutance.distill.checkpoint import load_checkpoint
 from acutance.distill.facts import gather_facts, write_facts
 from acutance.distill.loop import TrainResult, train
-from acutance.distill.options import RunOptions
+from acutance.distill.options import TAUGHT, RunOptions
 from acutance.distill.report import write_report
 from acutance.distill.task import DistillationTask
 from acutance.distill.validation import TeacherFigures, check_teacher
 from acutance.errors import AcutanceError, ConfigError, InputNotFoundError, MissingExtraError, ModelError, OutputError
 from acutance.models.report2025 import Report2025
 from acutance.models.students import TIERS, StudentNet
-from acutance.models.teachers import Teacher, load_teacher
+from acutance.models.teachers import TRAINABLE, Teacher, load_teacher, save_teacher
 from acutance.spec import StudentShape, StudentSpec, save_student
 
 __all__ = ["DistillResult", "build_student", "distill", "student_spec"]
 
 Progress = Callable[[int, int, str], None]
 
-_LEFT_BEHIND = ("last.pt", "best.pt", "log.jsonl", "run.json", "student.safetensors", "curves.png", "report.html")
+_LEFT_BEHIND = (
+    "last.pt",
+    "best.pt",
+    "log.jsonl",
+    "run.json",
+    "student.safetensors",
+    "teacher.safetensors",
+    "curves.png",
+    "report.html",
+)
 
 
 @dataclass(frozen=True)
 class DistillResult:
-    """teacher: its figures, or None in a run without one. student_file: what ships, or None for report2025.
+    """teacher: its figures, or None in a run without one. student_file: what ships, a teacher's weights where
+    one was trained, or None for report2025.
     report: the page about the run, or None where it could not be made."""
 
     training: TrainResult
@@ -49,8 +59,14 @@ class DistillResult:
 def build_student(options: RunOptions) -> nn.Module:
     """The network of a run, with weights from the run's seed."""
     torch.manual_seed(options.train.seed)
-    if options.student.tier == "report2025":
+    tier = options.student.tier
+    if tier == "report2025":
         return Report2025()
+    if tier in TRAINABLE:
+        factors = DegradationMix.from_list(options.data.degradations).factors
+        if len(factors) > 1 or not factors[0].is_integer() or factors[0] < 2:
+            raise ConfigError(f"{options.name}: a {tier} has one factor, 2, 3 or 4")
+        return TRAINABLE[tier](int(factors[0]))
     return StudentNet(student_shape(options), block=options.student.block)
 
 
@@ -58,7 +74,7 @@ def student_shape(options: RunOptions) -> StudentShape:
     """The tier's shape with the run's overrides."""
     s = options.student
     if s.tier not in TIERS:
-        raise ConfigError(f"student.tier {s.tier!r} is unknown; accepted: {', '.join(TIERS)}, report2025")
+        raise ConfigError(f"student.tier {s.tier!r} is unknown; accepted: {', '.join((*TIERS, *TRAINABLE))}, report2025")
     base = TIERS[s.tier]
     try:
         shape = replace(
@@ -124,10 +140,12 @@ def distill(
         for name in _LEFT_BEHIND:
             (out / name).unlink(missing_ok=True)
     student = build_student(options)
+    if options.student.start:
+        _begin_with(student, load_teacher(data_root / options.student.start), options)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    task_needs_teacher = any((options.losses.teacher_l1, options.losses.teacher_mse, options.losses.affinity))
+    task_needs_teacher = any(getattr(options.losses, name) for name in TAUGHT)
     teacher = load_teacher(data_root / options.teacher.weights) if task_needs_teacher else None
-    task = DistillationTask(student, options.losses, teacher=teacher)
+    task = DistillationTask(student, options.losses, teacher=teacher, precision=options.train.precision)
     training, validation = load_pairs(
         options, data_root=data_root, cache=cache, teacher=teacher, progress=preparing or progress
     )
@@ -160,11 +178,24 @@ def distill(
             report(_best_so_far(student, options, out))
         raise
     student_file = None
+    if options.student.tier in TRAINABLE:
+        student_file = out / "teacher.safetensors"
+        figures_of = {"name": options.name, "config_sha256": options.sha256, "psnr_y": f"{result.best_psnr:.3f}"}
+        save_teacher(result.best, student_file, metadata=figures_of)
     if isinstance(result.best, StudentNet):
         student_file = out / "student.safetensors"
         spec = student_spec(options, steps=result.steps, teacher=figures)
         save_student(result.best.to_student(spec), student_file)
     return DistillResult(result, figures, student_file, report(result.best))
+
+
+def _begin_with(student: nn.Module, source: Teacher, options: RunOptions) -> None:
+    if type(source.module) is not type(student) or source.scale != student.scale:
+        raise ConfigError(
+            f"{options.name}: {options.student.start} is {source.architecture} x{source.scale}, which this run does "
+            "not train"
+        )
+    student.load_state_dict(source.module.state_dict())
 
 
 def _best_so_far(student: nn.Module, options: RunOptions, out: Path) -> nn.Module | None:
@@ -182,12 +213,13 @@ def load_pairs(
     """The training and the validation pairs of a run."""
     data = options.data
     mix = DegradationMix.from_list(data.degradations)
-    reads_low = options.student.tier == "report2025" or options.losses.affinity > 0
+    reads_rgb = options.student.tier not in TIERS
+    reads_low = reads_rgb or options.losses.affinity > 0
     if len(mix.factors) > 1 and (reads_low or (teacher is not None and options.teacher.sees != "clean")):
         factors = ", ".join(f"{factor:g}" for factor in mix.factors)
         raise ConfigError(
             f"{options.name}: a run with several factors ({factors}) takes a teacher that sees = 'clean' or none, no "
-            "affinity loss and no report2025, which all read pictures of one low resolution"
+            "affinity loss and a student of luma; others read pictures of one low resolution"
         )
     pictures = ImageFolder(*(data_root / folder for folder in data.train))
     held_out: ImageFolder
@@ -196,7 +228,7 @@ def load_pairs(
     else:
         split = split_images(pictures, fraction=data.validation_share, seed=options.train.seed)
         pictures, held_out = split.train, split.validation
-    colour = "rgb" if options.student.tier == "report2025" else "luma"
+    colour = "rgb" if reads_rgb else "luma"
 
     def prepare(files: ImageFolder | list[ImageFile], *, tile: int) -> PairSet:
         return prepare_pairs(
@@ -208,12 +240,10 @@ def load_pairs(
     def windows(names: tuple[str, ...]) -> list[Pair]:
         return prepare_clip_pairs(
             find_clips(data_root, names), mix, cache=cache, seed=options.train.seed, windows=data.windows_per_clip,
-            side=data.window, shrink=data.clip_shrink,
+            side=data.window, shrink=data.clip_shrink, colour=colour,
             teacher=teacher, teacher_sees=options.teacher.sees, progress=progress,
         ).pairs  # fmt: skip
 
-    if colour == "rgb" and (data.clips or data.validation_clips):
-        raise ConfigError(f"{options.name}: clips are for students of luma")
     training = PairSet(prepare(pictures, tile=data.tile).pairs + windows(data.clips))
     validation = PairSet(prepare(held_out, tile=data.tile).pairs + windows(data.validation_clips))
     for name, pairs in (("training", training), ("validation", validation)):

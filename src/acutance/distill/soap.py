@@ -8,6 +8,8 @@ from torch import Tensor
 
 __all__ = ["SOAP"]
 
+_WIDEST = 1024
+
 
 class SOAP(torch.optim.Optimizer):
     """For networks as small as ours the matrices are tiny, and a step costs about a tenth more than Adam's.
@@ -21,7 +23,7 @@ class SOAP(torch.optim.Optimizer):
     stack's state is kept with the first of them. So the parameters that have gradients must be the same at every step.
 
     betas: decay of Adam's two moments. decay: of the running means. every: steps between updates of the basis, each of
-    which is one step of the power iteration, and a QR.
+    which is one step of the power iteration, and a QR. widest: sides of a matrix longer than this keep their own basis.
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class SOAP(torch.optim.Optimizer):
         decay: float = 0.95,
         every: int = 10,
         eps: float = 1e-8,
+        widest: int = _WIDEST,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "decay": decay, "every": every, "eps": eps})
+        super().__init__(params, {"lr": lr, "betas": betas, "decay": decay, "every": every, "eps": eps, "widest": widest})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -72,24 +75,38 @@ def _vector_change(gradient: Tensor, state: dict[str, Any], group: dict[str, Any
 
 def _matrix_change(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
     """The step for a stack of matrices: count x outputs x all else."""
+    sides = [side for side, length in (("left", -2), ("right", -1)) if gradient.shape[length] <= group.get("widest", _WIDEST)]
     if not state:
-        state["left"], state["right"] = gradient @ gradient.mT, gradient.mT @ gradient
-        state["left_basis"] = torch.linalg.eigh(state["left"]).eigenvectors
-        state["right_basis"] = torch.linalg.eigh(state["right"]).eigenvectors
+        for side in sides:
+            state[side] = _moment(gradient, side)
+            state[f"{side}_basis"] = torch.linalg.eigh(state[side]).eigenvectors
         return _first_look(gradient, state)
     state["step"] += 1
     state["mean"].lerp_(gradient, 1 - group["betas"][0])
-    left, right = state["left_basis"], state["right_basis"]
-    turned, mean = left.mT @ gradient @ right, left.mT @ state["mean"] @ right
-    change: Tensor = left @ _adam(mean, turned, state, group) @ right.mT
-    state["left"].lerp_(gradient @ gradient.mT, 1 - group["decay"])
-    state["right"].lerp_(gradient.mT @ gradient, 1 - group["decay"])
-    if state["step"] % group["every"] == 0:
-        state["left_basis"], order = _next_basis(state["left"], left)
-        state["square"] = torch.take_along_dim(state["square"], order[:, :, None], dim=1)
-        state["right_basis"], order = _next_basis(state["right"], right)
-        state["square"] = torch.take_along_dim(state["square"], order[:, None, :], dim=2)
+    turned, mean = (_turn(x, state, sides) for x in (gradient, state["mean"]))
+    change = _adam(mean, turned, state, group)
+    if "left" in sides:
+        change = state["left_basis"] @ change
+    if "right" in sides:
+        change = change @ state["right_basis"].mT
+    for side in sides:
+        state[side].lerp_(_moment(gradient, side), 1 - group["decay"])
+        if state["step"] % group["every"] == 0:
+            state[f"{side}_basis"], order = _next_basis(state[side], state[f"{side}_basis"])
+            order, dim = (order[:, :, None], 1) if side == "left" else (order[:, None, :], 2)
+            state["square"] = torch.take_along_dim(state["square"], order, dim=dim)
     return change
+
+
+def _moment(gradient: Tensor, side: str) -> Tensor:
+    return gradient @ gradient.mT if side == "left" else gradient.mT @ gradient
+
+
+def _turn(matrix: Tensor, state: dict[str, Any], sides: list[str]) -> Tensor:
+    """Into the basis."""
+    if "left" in sides:
+        matrix = state["left_basis"].mT @ matrix
+    return matrix @ state["right_basis"] if "right" in sides else matrix
 
 
 def _first_look(gradient: Tensor, state: dict[str, Any]) -> Tensor:

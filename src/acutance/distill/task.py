@@ -20,12 +20,16 @@ class DistillationTask(nn.Module):
     """Takes a batch, returns a dict: ``loss`` (to be minimised) and each weighted term's plain value.
 
     student: a StudentNet, which reads the degraded luma, or a network with a ``scale``, which reads the low-resolution
-    RGB picture. teacher: needed for feature losses only; outputs come precomputed with the batch.
+    RGB picture. teacher: needed for feature losses only; outputs come precomputed with the batch. precision: float32,
+    or bfloat16 for a network with ``features`` and ``reconstruct``: the features only.
     """
 
-    def __init__(self, student: nn.Module, losses: LossOptions, *, teacher: Teacher | None = None) -> None:
+    def __init__(
+        self, student: nn.Module, losses: LossOptions, *, teacher: Teacher | None = None, precision: str = "float32"
+    ) -> None:
         super().__init__()
         self.student = student
+        self.precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self.weights = {name: w for name, w in dataclasses.asdict(losses).items() if w > 0}
         # Kept out of the module tree: the teacher is neither trained nor saved.
         self._teacher = [teacher] if teacher is not None and self.needs_teacher_features else []
@@ -48,16 +52,27 @@ class DistillationTask(nn.Module):
         """Run the student, and the teacher where its features are asked for."""
         truth = torch.from_numpy(batch.sharp)
         teacher = None if batch.teacher is None else torch.from_numpy(batch.teacher)
-        if not isinstance(self.student, StudentNet):
-            return Prediction(self.student(_low(batch)), truth, teacher)
         degraded = torch.from_numpy(batch.degraded)
+        if not isinstance(self.student, StudentNet):
+            return Prediction(self._restore(_low(batch)), truth, teacher, degraded=degraded)
         if not self.needs_teacher_features:
-            return Prediction(self.student(degraded), truth, teacher)
+            return Prediction(self.student(degraded), truth, teacher, degraded=degraded)
         features = self.student.features(degraded)
         shuffled = nn.functional.pixel_shuffle(features[-1], self.student.shape.unshuffle)
         with torch.no_grad():
             target = self._teacher[0].module.features(_low(batch))  # type: ignore[operator]
-        return Prediction(degraded + shuffled, truth, teacher, features[-2], target)
+        return Prediction(degraded + shuffled, truth, teacher, features[-2], target, degraded)
+
+    def _restore(self, low: Tensor) -> Tensor:
+        if self.precision == torch.float32:
+            out: Tensor = self.student(low)
+            return out
+        low = low.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", self.precision):
+            features = self.student.features(low)  # type: ignore[operator]
+        # The picture itself in full: eight bits of mantissa would round it to whole code values.
+        restored: Tensor = self.student.reconstruct(features.float())  # type: ignore[operator]
+        return restored
 
     def forward(self, batch: Batch) -> Mapping[str, Tensor]:
         prediction = self.predict(batch)

@@ -84,13 +84,18 @@ def validate(student: nn.Module, pairs: PairSet) -> dict[str, float]:
     }
 
 
+_ENOUGH = 50.0  # dB: what lies nearer to the truth than this looks the same
+
+
 def _mean(pairs: PairSet, figure: Callable[[Pair], float]) -> float:
     return sum(figure(pair) for pair in pairs.pairs) / len(pairs)
 
 
 def psnr_y(picture: Picture, pair: Pair, *, border: int | None = None) -> float:
-    """PSNR on luma, in dB, of a picture against the truth of a pair. border: pixels left out; None: the factor's."""
-    return float(psnr(_luma(picture), _luma(codes(pair.sharp)), border=_border(pair) if border is None else border))
+    """PSNR on luma, in dB, of a picture against the truth of a pair, 50 at most: what an input that was the truth
+    already becomes must not outweigh all others. border: pixels left out; None: the factor's."""
+    border = _border(pair) if border is None else border
+    return min(_ENOUGH, float(psnr(_luma(picture), _luma(codes(pair.sharp)), border=border)))
 
 
 def _border(pair: Pair) -> int:

@@ -11,7 +11,8 @@ __all__ = ["Prediction"]
 class Prediction:
     """One batch after the student ran.
 
-    output, truth, teacher: N x C x H x W float, pictures in [0, 1]; the teacher's is neither rounded nor clipped.
+    output, truth, degraded, teacher: N x C x H x W float, pictures in [0, 1]; degraded is the input at the truth's
+    size; the teacher's output is neither rounded nor clipped.
     student_features, teacher_features: N x C' x h x w, only where a feature loss asks for them.
     """
 
@@ -20,3 +21,4 @@ class Prediction:
     teacher: Tensor | None = None
     student_features: Tensor | None = None
     teacher_features: Tensor | None = None
+    degraded: Tensor | None = None

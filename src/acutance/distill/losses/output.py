@@ -4,9 +4,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from acutance.distill.losses.base import Prediction
+from acutance.distill.losses.reconstruction import relative
 from acutance.errors import ConfigError
 
-__all__ = ["teacher_l1", "teacher_mse"]
+__all__ = ["teacher_l1", "teacher_mse", "teacher_relative_l1"]
 
 
 def _teacher(p: Prediction) -> Tensor:
@@ -23,3 +24,9 @@ def teacher_l1(p: Prediction) -> Tensor:
 def teacher_mse(p: Prediction) -> Tensor:
     """Mean squared difference from the teacher's unrounded output."""
     return F.mse_loss(p.output, _teacher(p))
+
+
+def teacher_relative_l1(p: Prediction) -> Tensor:
+    """Mean absolute difference from the teacher's output, crop by crop in units of the input's error (see
+    :func:`acutance.distill.losses.reconstruction.relative`)."""
+    return relative(p, _teacher(p))

@@ -16,7 +16,11 @@ from acutance.models.teachers.lkdn import LKDN
 from acutance.models.teachers.srresnet import SRResNet, is_srresnet, translate_checkpoint
 from acutance.models.teachers.upconv7 import UpConv7
 
-__all__ = ["LKDN", "SRResNet", "Teacher", "UpConv7", "load_teacher"]
+__all__ = ["LKDN", "TRAINABLE", "SRResNet", "Teacher", "UpConv7", "load_teacher", "save_teacher"]
+
+TRAINABLE: dict[str, type[LKDN] | type[SRResNet]] = {"lkdn": LKDN, "srresnet": SRResNet}
+"""Teachers that a run can train, by the name that a recipe gives them as its tier. All are made from their scale; they
+have ``features`` and ``reconstruct``."""
 
 _TILE, _HALO = 256, 32  # low-resolution pixels; LKDN's gain from farther away than 32 is not measurable in 8 bits
 
@@ -80,6 +84,18 @@ def load_teacher(path: str | Path) -> Teacher:
     module.eval().requires_grad_(False)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Teacher(path.stem, module, scale, digest, architecture)
+
+
+def save_teacher(module: nn.Module, path: Path, *, metadata: Mapping[str, str]) -> None:
+    """Write weights in half precision, under the names that :func:`load_teacher` knows, whole or not at all."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in module.state_dict().items()
+    }
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(tensors, temporary, metadata=dict(metadata))
+    temporary.replace(path)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

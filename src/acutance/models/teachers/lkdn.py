@@ -97,6 +97,10 @@ class LKDN(nn.Module):
         fused: Tensor = self.c2(F.gelu(self.c1(torch.cat(outs, 1)))) + first
         return fused
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.upsampler(self.features(x))
+    def reconstruct(self, features: Tensor) -> Tensor:
+        """The picture that :meth:`features` stand for."""
+        out: Tensor = self.upsampler(features)
         return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reconstruct(self.features(x))

@@ -78,12 +78,16 @@ class SRResNet(nn.Module):
         mid: Tensor = self.mid_bn(self.mid(out)) + head
         return mid
 
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.features(x)
+    def reconstruct(self, features: Tensor) -> Tensor:
+        """The picture that :meth:`features` stand for."""
+        out = features
         for stage in self.up:
             out = stage(out)
         out = self.tail(out)
         return (torch.tanh(out) + 1) / 2 if self.normalised else out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reconstruct(self.features(x))
 
 
 # Published checkpoints, by the name that gives a layout away: (pattern, replacement) for each kind of key.
