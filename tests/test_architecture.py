@@ -22,14 +22,15 @@ MAY_IMPORT = {
     "zoo": BASE,
     "scaling": BASE | {"io"},
     "sharpener": BASE | {"engine", "io", "degrade", "metrics", "zoo"},
-    "pipeline": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener"},
-    "api": BASE | {"sharpener", "pipeline"},
-    "demo": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "pipeline"},
+    "auto": BASE | {"engine", "metrics", "zoo", "sharpener"},
+    "pipeline": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto"},
+    "api": BASE | {"sharpener", "auto", "pipeline"},
+    "demo": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto", "pipeline"},
     "data": BASE | {"io", "degrade", "metrics"},
     "models": BASE | {"data"},
     "distill": BASE | {"data", "models", "degrade", "metrics"},
     "evaluate": BASE
-    | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "pipeline", "data", "models"},
+    | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto", "pipeline", "data", "models"},
 }
 BASE_MAY_IMPORT = {
     "errors": set(),

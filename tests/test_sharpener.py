@@ -13,6 +13,7 @@ from acutance.engine import TILE_ENGINES, TileCounts, available_engines
 from acutance.engine.tiles import tile_activity
 from acutance.errors import AcutanceError, EngineError, ModelError, UsageError
 from acutance.luma import add_luma_residual, luma_from_rgb
+from acutance.sharpener import FrameSharpener
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def _video(count: int = 4) -> list[Frame]:
 
 
 def test_with_threshold_zero_a_session_gives_what_single_frames_do(tile_engine: str, student: Student) -> None:
-    sharpener = Sharpener(student, engine=tile_engine, threshold=0)
+    sharpener = FrameSharpener(student, engine=tile_engine, threshold=0)
     with sharpener.session() as session:
         for frame in _video():
             np.testing.assert_array_equal(session.frame(frame).luma, sharpener.frame(frame).luma)
@@ -107,7 +108,7 @@ def test_with_threshold_zero_a_session_gives_what_single_frames_do(tile_engine: 
 def test_a_students_own_threshold_is_used_on_frames_of_video_and_nowhere_else(
     tile_engine: str, student: Student
 ) -> None:
-    own, whole = Sharpener(student, engine=tile_engine), Sharpener(student, engine=tile_engine, threshold=0)
+    own, whole = FrameSharpener(student, engine=tile_engine), Sharpener(student, engine=tile_engine, threshold=0)
     frame = _video()[0]
     luma = np.asarray(frame.luma, np.uint8)
     assert (own.threshold, own.reuse) == (100, True)
@@ -122,7 +123,7 @@ def test_a_students_own_threshold_is_used_on_frames_of_video_and_nowhere_else(
 
 
 def test_without_reuse_everything_is_computed_again(tile_engine: str, student: Student) -> None:
-    with Sharpener(student, engine=tile_engine, threshold=0, reuse=False).session() as session:
+    with FrameSharpener(student, engine=tile_engine, threshold=0, reuse=False).session() as session:
         for frame in _video(3):
             session.frame(frame)
         assert session.totals == TileCounts(72, computed=72)
@@ -131,7 +132,7 @@ def test_without_reuse_everything_is_computed_again(tile_engine: str, student: S
 def test_a_session_writes_where_it_is_told_and_carries_the_rest_over(tile_engine: str, student: Student) -> None:
     frame = _video()[1]
     out = np.zeros_like(frame.luma)
-    with Sharpener(student, engine=tile_engine).session() as session:
+    with FrameSharpener(student, engine=tile_engine).session() as session:
         made = session.frame(frame, out=out)
     assert made.luma is out
     assert (made.pts, made.time_base) == (1, Fraction(1, 30))
@@ -140,14 +141,14 @@ def test_a_session_writes_where_it_is_told_and_carries_the_rest_over(tile_engine
 
 
 def test_a_budget_holds_in_a_session(tile_engine: str, student: Student) -> None:
-    with Sharpener(student, engine=tile_engine, threshold=0, reuse=False).session(tile_budget=0.25) as session:
+    with FrameSharpener(student, engine=tile_engine, threshold=0, reuse=False).session(tile_budget=0.25) as session:
         session.frame(_video()[0])
         assert 0 < session.counts.computed <= 6
 
 
 def test_a_reset_forgets_the_last_frame_and_keeps_the_totals(tile_engine: str, student: Student) -> None:
     frame = _video()[0]
-    with Sharpener(student, engine=tile_engine, threshold=0).session() as session:
+    with FrameSharpener(student, engine=tile_engine, threshold=0).session() as session:
         session.frame(frame)
         session.reset()
         session.frame(frame)
@@ -157,16 +158,16 @@ def test_a_reset_forgets_the_last_frame_and_keeps_the_totals(tile_engine: str, s
 def test_an_engine_without_tiles_computes_everything_unless_more_was_asked_for(student: Student) -> None:
     if "onnxruntime" not in available_engines():
         pytest.skip("onnxruntime is not installed")
-    sharpener = Sharpener(student, engine="onnxruntime")
+    sharpener = FrameSharpener(student, engine="onnxruntime")
     assert (sharpener.threshold, sharpener.reuse) == (0, False)
     frames = _video(2)
     with sharpener.session() as session:
         for frame in frames:
             np.testing.assert_array_equal(session.frame(frame).luma, sharpener.frame(frame).luma)
         assert session.totals == TileCounts(2, computed=2)
-    Sharpener(student, engine="onnxruntime", threshold=0)
+    FrameSharpener(student, engine="onnxruntime", threshold=0)
     with pytest.raises(EngineError, match=r"threshold of 8 needs .* \(native, numpy\), and onnxruntime is none"):
-        Sharpener(student, engine="onnxruntime", threshold=8)
+        FrameSharpener(student, engine="onnxruntime", threshold=8)
     for budget in ({"tile_budget": 0.5}, {"time_budget": 0.01}):
         with pytest.raises(EngineError, match="'onnxruntime' has no tile options"):
             sharpener.session(**budget)

@@ -10,12 +10,13 @@ from typing import BinaryIO
 import numpy as np
 
 from acutance._background import Consumer, Producer
+from acutance.auto import AutoSession, AutoSharpener, Choice
 from acutance.engine import TileCounts
 from acutance.errors import CorruptInputError, UsageError
 from acutance.frame import Frame, Plane, luma_limits
 from acutance.io import VideoReader, VideoWriter, Y4MReader, Y4MWriter, read_image, write_image
 from acutance.scaling import scale_image, scaled_size
-from acutance.sharpener import FrameSharpener
+from acutance.sharpener import FrameSession, FrameSharpener
 
 __all__ = ["JobReport", "Progress", "sharpen_image", "sharpen_stream", "sharpen_video"]
 
@@ -31,7 +32,7 @@ class JobReport:
 
     frames: written. seconds: it took. damaged: what the input had lost, or None. notes: what the output cannot hold
     or what was converted, one line each. tiles: what became of those of all frames of a video; all zero for a picture,
-    which is always computed whole.
+    which is always computed whole. choices: of students, in order, where there was one to choose.
     """
 
     source: str
@@ -43,6 +44,7 @@ class JobReport:
     damaged: str | None = None
     notes: list[str] = field(default_factory=list)
     tiles: TileCounts = field(default_factory=TileCounts)
+    choices: list[Choice] = field(default_factory=list)
 
     @property
     def fps(self) -> float:
@@ -50,7 +52,7 @@ class JobReport:
 
 
 def sharpen_image(
-    sharpener: FrameSharpener,
+    sharpener: FrameSharpener | AutoSharpener,
     source: str | Path,
     target: str | Path,
     *,
@@ -65,17 +67,25 @@ def sharpen_image(
     """
     started = time.monotonic()
     image = scale_image(read_image(source), scale, name=source)
-    pixels = sharpener(image.pixels)
+    pixels = sharpener(image.pixels, scaled_by=max(scale, 1.0))
+    choices = [sharpener.choice] if isinstance(sharpener, AutoSharpener) and sharpener.choice else []
     if split:
         _join_halves(image.pixels, pixels, int(np.iinfo(pixels.dtype).max))
     write_image(image.with_pixels(pixels), target, quality=quality, overwrite=overwrite, source=source)
     return JobReport(
-        str(source), str(target), 1, image.width, image.height, time.monotonic() - started, notes=list(image.notes)
+        str(source),
+        str(target),
+        1,
+        image.width,
+        image.height,
+        time.monotonic() - started,
+        notes=list(image.notes),
+        choices=choices,
     )
 
 
 def sharpen_video(
-    sharpener: FrameSharpener,
+    sharpener: FrameSharpener | AutoSharpener,
     source: str | Path,
     target: str | Path | BinaryIO,
     *,
@@ -113,12 +123,12 @@ def sharpen_video(
                     target, reader, encoder=encoder, crf=crf, bitrate=bitrate, preset=preset, overwrite=overwrite
                 )
             )
-            frames, tiles = _run(sharpener, reader, writer.new_frame, writer.write, split, total, progress)
+            frames, session = _run(sharpener, reader, writer.new_frame, writer.write, split, scale, total, progress)
             writer.close()
             notes = [*reader.notes, *writer.notes]
         else:
             stream = Y4MWriter(target, rate=reader.info.average_rate)
-            frames, tiles = _run(sharpener, reader, None, stream.write, split, total, progress)
+            frames, session = _run(sharpener, reader, None, stream.write, split, scale, total, progress)
             notes = [*reader.notes]
             if reader.info.rotation:
                 notes.append(f"a Y4M stream cannot say that the picture is turned by {reader.info.rotation} degrees")
@@ -131,12 +141,13 @@ def sharpen_video(
             time.monotonic() - started,
             reader.damaged,
             notes,
-            tiles,
+            session.totals,
+            _choices(session),
         )
 
 
 def sharpen_stream(
-    sharpener: FrameSharpener,
+    sharpener: FrameSharpener | AutoSharpener,
     source: BinaryIO,
     target: BinaryIO,
     *,
@@ -153,28 +164,40 @@ def sharpen_stream(
         sizes[:] = [(frame.width, frame.height)]
         writer.write(frame)
 
-    frames, tiles = _run(sharpener, reader, None, write, split, 0, progress)
+    frames, session = _run(sharpener, reader, None, write, split, 1.0, 0, progress)
     if not frames:
         raise CorruptInputError(
             f"-: {reader.damaged or 'the stream ends after its header'}; not one frame could be read"
         )
     width, height = sizes[0] if sizes else (0, 0)
-    return JobReport("-", "-", frames, width, height, time.monotonic() - started, reader.damaged, tiles=tiles)
+    return JobReport(
+        "-",
+        "-",
+        frames,
+        width,
+        height,
+        time.monotonic() - started,
+        reader.damaged,
+        tiles=session.totals,
+        choices=_choices(session),
+    )
 
 
 def _run(
-    sharpener: FrameSharpener,
+    sharpener: FrameSharpener | AutoSharpener,
     frames: Iterable[Frame],
     new_frame: Callable[[Frame], Frame] | None,
     write: Callable[[Frame], None],
     split: bool,
+    scale: float,
     total: int,
     progress: Progress,
-) -> tuple[int, TileCounts]:
-    """Decoding thread, sharpening here, encoding thread. Returns how many frames were written, and all their tiles."""
+) -> tuple[int, FrameSession | AutoSession]:
+    """Decoding thread, sharpening here, encoding thread. Returns how many frames were written, and the session, closed,
+    which knows what became of them."""
     done = 0
     with (
-        sharpener.session() as session,
+        sharpener.session(scaled_by=max(scale, 1.0)) as session,
         Producer(frames, name="decode", ahead=_QUEUE) as decoded,
         Consumer(write, name="encode", behind=_QUEUE) as encoding,
     ):
@@ -191,7 +214,11 @@ def _run(
             done += 1
             progress(done, total)
         encoding.finish()
-    return done, session.totals
+    return done, session
+
+
+def _choices(session: FrameSession | AutoSession) -> list[Choice]:
+    return session.choices if isinstance(session, AutoSession) else []
 
 
 def _frames_expected(reader: VideoReader, start: float, duration: float | None) -> int:

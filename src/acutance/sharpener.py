@@ -14,15 +14,16 @@ from acutance.errors import EngineError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.luma import add_luma_residual, luma_from_rgb
 from acutance.spec import Student
-from acutance.zoo import DEFAULT_MODEL, find_student
+from acutance.zoo import find_student
 
-__all__ = ["FrameSession", "FrameSharpener"]
+__all__ = ["FrameSession", "FrameSharpener", "check_picture"]
 
 
 class FrameSharpener:
     """A student and the engine that runs it.
 
-    model: a tier (``fast``), a bundled model's name, the path of a student's file, or a loaded Student.
+    model: a bundled model's name, the path of a student's file, or a loaded Student; a tier's name stands for its
+    student for undegraded x2 here (:class:`acutance.auto.AutoSharpener` chooses).
     engine: ``auto`` (the fastest available), ``native``, ``onnxruntime``, ``numpy``, or ``native:<instruction set>``.
     strength: 0 (the input, bit for bit) to 2; 1 is what the student was trained for.
     threads: for the engine; None for one per core.
@@ -41,7 +42,7 @@ class FrameSharpener:
 
     def __init__(
         self,
-        model: str | Path | Student = DEFAULT_MODEL,
+        model: str | Path | Student = "fast",
         *,
         engine: str = "auto",
         strength: float = 1.0,
@@ -65,22 +66,29 @@ class FrameSharpener:
         self.threshold = (self.student.spec.threshold if tiles else 0) if threshold is None else threshold
         self.reuse = reuse and tiles
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.student.spec.name} on {self.engine.name}, strength {self.strength:g}>"
+    @property
+    def name(self) -> str:
+        """The student's."""
+        return self.student.spec.name
 
-    def __call__(self, picture: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} on {self.engine.name}, strength {self.strength:g}>"
+
+    def __call__(
+        self,
+        picture: NDArray[np.uint8] | NDArray[np.uint16],
+        *,
+        scaled_by: float = 1.0,  # noqa: ARG002
+    ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Sharpen a picture of full-range code values.
 
-        picture: H x W (grey) or H x W x 3 (RGB), uint8 or uint16 (0..65535). Returns the same shape and type; of RGB
-        only the luma changes. For planes of video, which are mostly limited-range, use :meth:`frame`.
+        picture: H x W (grey) or H x W x 3 (RGB), uint8 or uint16 (0..65535). scaled_by: as for :meth:`session`. Returns
+        the same shape and type; of RGB only the luma changes. For planes of video, which are mostly limited-range, use
+        :meth:`frame`.
         """
-        if not isinstance(picture, np.ndarray) or picture.dtype not in (np.uint8, np.uint16):
-            kind = getattr(picture, "dtype", type(picture).__name__)
-            raise UsageError(f"a picture is a uint8 or uint16 array, not {kind}")
+        check_picture(picture)
         if picture.ndim == 2:
             return self.engine.process(picture, strength=self.strength, bit_depth=8 * picture.itemsize, full_range=True)
-        if picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
-            raise UsageError(f"a picture is H x W or H x W x 3, not of shape {picture.shape}")
         if self.strength == 0.0:
             return picture.copy()
         residual = self.engine.residual(luma_from_rgb(picture))
@@ -96,11 +104,19 @@ class FrameSharpener:
         )
         return frame.with_luma(luma)
 
-    def session(self, *, tile_budget: float | None = None, time_budget: float | None = None) -> "FrameSession":
+    def session(
+        self,
+        *,
+        tile_budget: float | None = None,
+        time_budget: float | None = None,
+        scaled_by: float = 1.0,  # noqa: ARG002
+    ) -> "FrameSession":
         """A session on the frames of one video, which come in order; to be closed, as by ``with``.
 
         tile_budget: no more than this share of a frame's tiles is computed, 0 to 1: the most active ones.
         time_budget: no longer than so many seconds a frame.
+        scaled_by: what the frames are known to have been; of interest where there is a student to choose
+        (:class:`acutance.auto.AutoSharpener`).
         Raises UsageError for values out of range, EngineError for a budget that the engine does not have.
         """
         options = TileOptions(self.threshold, tile_budget, time_budget, self.reuse)
@@ -111,6 +127,15 @@ class FrameSharpener:
         with self.session() as session:
             for frame in frames:
                 yield session.frame(frame)
+
+
+def check_picture(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Raises UsageError for anything but H x W or H x W x 3, uint8 or uint16."""
+    if not isinstance(picture, np.ndarray) or picture.dtype not in (np.uint8, np.uint16):
+        kind = getattr(picture, "dtype", type(picture).__name__)
+        raise UsageError(f"a picture is a uint8 or uint16 array, not {kind}")
+    if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)) or picture.size == 0:
+        raise UsageError(f"a picture is H x W or H x W x 3, not of shape {picture.shape}")
 
 
 class FrameSession:

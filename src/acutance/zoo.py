@@ -1,15 +1,19 @@
 """The students that ship inside the package, and how a name finds one."""
 
+import math
+import re
 from functools import cache
 from pathlib import Path
 
 from acutance.errors import ModelError
 from acutance.spec import Student, load_student
 
-__all__ = ["DEFAULT_MODEL", "bundled_models", "find_student"]
+__all__ = ["TIERS", "bundled_models", "factors_of", "find_student", "student_for"]
 
-DEFAULT_MODEL = "fast"
 _FOLDER = Path(__file__).parent / "weights"
+TIERS = ("fast", "balanced", "quality")
+"""Cheapest first."""
+
 _TIERS = {"fast": "fast-clean-x2", "balanced": "balanced-clean-x2", "quality": "quality-clean-x2"}
 """What a tier's name alone means: a student added later does not change what people run."""
 
@@ -41,3 +45,25 @@ def find_student(model: str | Path) -> Student:
     if len(of_task) == 1:
         return load_student(of_task[0])
     raise ModelError(f"unknown model {model!r}; bundled are {', '.join(models) or 'none'}, or give a .safetensors file")
+
+
+def factors_of(name: str) -> tuple[float, ...]:
+    """The factors that a model's name says it is for: 3 and 4 of ``fast-call-x3-4``. Empty where it says none."""
+    found = re.search(r"-x([\d.]+(?:-[\d.]+)*)$", name)
+    return tuple(float(f) for f in found[1].split("-")) if found else ()
+
+
+def student_for(tier: str, task: str, factor: float) -> str | None:
+    """The bundled student of a tier for what was scaled up by ``factor``.
+
+    One for the task and that very factor; else for the other task and that factor; else, above 1, of the task for the
+    nearest factor above 1. None where there is none: what was not scaled up must not be sharpened as if it had been.
+    """
+    names = [name for name in bundled_models() if name.startswith(f"{tier}-")]
+
+    def rank(name: str) -> tuple[float, bool, int]:
+        distance = min(abs(math.log(f / factor)) for f in factors_of(name) if f > 1 or factor == 1)
+        return round(distance, 6), name.split("-")[1] != task, len(factors_of(name))
+
+    fits = [n for n in names if (1.0 in factors_of(n) if factor == 1 else any(f > 1 for f in factors_of(n)))]
+    return min(fits, key=rank, default=None)

@@ -21,8 +21,8 @@ class Options:
     """A sharp video to use instead of the drawn scene."""
     out: Annotated[str, tyro.conf.arg(aliases=["-o"])] = "acutance-demo"
     """Folder for before-after.mp4, before-after.png and result.json."""
-    model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "fast"
-    """fast, balanced or quality; a model's full name; or a student's file."""
+    model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "auto"
+    """auto, fast, balanced or quality, which choose the student that the call needs; a model's full name; or a file."""
     duration: str = "4s"
     """How much of the scene."""
     kbps: float = 500.0
@@ -34,8 +34,8 @@ class Options:
 
 
 def run(options: Options) -> int:
+    from acutance.auto import open_sharpener
     from acutance.demo.run import run_demo
-    from acutance.sharpener import FrameSharpener
 
     length = seconds(options.duration, option="--duration")
     if not 0.1 <= length <= 60:
@@ -44,7 +44,7 @@ def run(options: Options) -> int:
         raise UsageError(f"--kbps must be above 0, not {options.kbps:g}")
     with JobProgress(options.progress) as progress:
         result = run_demo(
-            FrameSharpener(options.model),
+            open_sharpener(options.model),
             options.out,
             source=options.source,
             duration=length,

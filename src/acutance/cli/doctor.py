@@ -102,9 +102,9 @@ def _engines(available: Sequence[str]) -> list[str]:
     if "native" not in available:
         return [*lines, f"native: {NO_NATIVE_ENGINE}. {available[0]} runs the models instead, many times slower"]
     from acutance.engine.native_engine import NativeEngine, instruction_sets
-    from acutance.zoo import DEFAULT_MODEL, find_student
+    from acutance.zoo import find_student
 
-    engine = NativeEngine(find_student(DEFAULT_MODEL))
+    engine = NativeEngine(find_student("fast"))
     threads = "1 thread" if engine.threads == 1 else f"{engine.threads} threads"
     lines[0] += f": {engine.instruction_set} on {threads}; this processor runs {', '.join(instruction_sets())}"
     return lines

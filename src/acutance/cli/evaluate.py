@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from acutance.auto import AutoSharpener
     from acutance.data.folders import ImageFolder
     from acutance.evaluate.quality import SetResult
     from acutance.evaluate.restorers import Restorer
@@ -229,7 +230,7 @@ def _file(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"])
 
     if not target.exists():
         raise InputNotFoundError(f"{target}: no such file or folder")
-    models = options.model or (() if options.reference is not None else ("fast",))
+    models = options.model or (() if options.reference is not None else ("auto",))
     sharpeners = _sharpeners(options, models)
     collector = _file_collector(options, sharpeners) if "sheet" in outputs else None
     with JobProgress(options.progress, json_to=sys.stderr) as progress:
@@ -254,15 +255,15 @@ def _file(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"])
     return 0
 
 
-def _sharpeners(options: Options, models: Sequence[str]) -> dict[str, "FrameSharpener"]:
-    from acutance.sharpener import FrameSharpener
+def _sharpeners(options: Options, models: Sequence[str]) -> dict[str, "FrameSharpener | AutoSharpener"]:
+    from acutance.auto import open_sharpener
 
-    made = [FrameSharpener(m, strength=options.strength, threads=options.threads) for m in models]
-    names = [s.student.spec.name for s in made]
+    made = [open_sharpener(m, strength=options.strength, threads=options.threads) for m in models]
+    names = [s.name for s in made]
     return {(model if names.count(name) > 1 else name): s for model, name, s in zip(models, names, made, strict=True)}
 
 
-def _file_collector(options: Options, sharpeners: Mapping[str, "FrameSharpener"]) -> "CropCollector":
+def _file_collector(options: Options, sharpeners: Mapping[str, "FrameSharpener | AutoSharpener"]) -> "CropCollector":
     from acutance.evaluate.sheet import CropCollector
 
     if not sharpeners:

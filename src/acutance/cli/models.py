@@ -20,7 +20,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from acutance.zoo import DEFAULT_MODEL, bundled_models, find_student
+    from acutance.zoo import bundled_models
 
     students = {name: load_student(path) for name, path in bundled_models().items()}
     if options.json:
@@ -33,13 +33,12 @@ def run(options: Options) -> int:
     headings = ("model", "for", "parameters", "MAC/pixel", "GMAC at 1080p60", "threshold", "PSNR", "gain", "SSIM")
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("model", "for") else "right", no_wrap=True)
-    default = find_student(DEFAULT_MODEL).spec.name if students else ""
     for name, student in students.items():
         spec = student.spec
         figures = spec.quality.get(options.set, {})
         factors = ", ".join(f"x{f:g}" for f in spec.factors)
         table.add_row(
-            name + (" (default)" if name == default else ""),
+            name,
             f"{spec.task} {factors}",
             f"{spec.shape.parameters:,}",
             f"{spec.shape.macs_per_pixel:,.0f}",

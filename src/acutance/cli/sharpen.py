@@ -20,10 +20,11 @@ from acutance.errors import (
 )
 
 if TYPE_CHECKING:
-    from acutance.api import Sharpener
+    from acutance.auto import AutoSharpener
     from acutance.engine import TileCounts
     from acutance.io.files import MediaFile
     from acutance.pipeline import JobReport, Progress
+    from acutance.sharpener import FrameSharpener
 
 __all__ = ["Options", "run"]
 
@@ -34,8 +35,9 @@ class Options:
 
     paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IN [OUT]")]
     """Picture, video, folder or pattern, or '-' (Y4M); and where to: NAME-sharp beside it where not given."""
-    model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "fast"
-    """fast, balanced or quality; a model's full name; or a student's file."""
+    model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "auto"
+    """auto: the student that the picture needs, or none, of the tier fast (video) or quality (pictures); fast, balanced
+    or quality: the same of that tier; or one student: a model's full name, or a file."""
     strength: Annotated[float, tyro.conf.arg(aliases=["-s"])] = 1.0
     """0 (unchanged) to 2; 1 is what the student was trained for."""
     scale: float = 1.0
@@ -85,13 +87,13 @@ class _Excerpt:
 
 def run(options: Options) -> int:
     """Sharpen everything named. One bad file among many does not stop the others; its exit code is returned."""
-    from acutance.api import Sharpener
+    from acutance.auto import open_sharpener
 
     if not options.paths:
         raise UsageError("nothing to sharpen: name a picture, a video, a folder, or '-'")
     excerpt = _excerpt(options)
     bitrate = _bitrate(options.bitrate)
-    sharpener = Sharpener(
+    sharpener = open_sharpener(
         options.model,
         engine=options.engine,
         strength=options.strength,
@@ -121,7 +123,7 @@ def run(options: Options) -> int:
 
 def _one(
     options: Options,
-    sharpener: "Sharpener",
+    sharpener: "FrameSharpener | AutoSharpener",
     excerpt: _Excerpt,
     bitrate: int | None,
     media: "MediaFile",
@@ -159,7 +161,7 @@ def _one(
     )
 
 
-def _stream(options: Options, sharpener: "Sharpener", excerpt: _Excerpt) -> int:
+def _stream(options: Options, sharpener: "FrameSharpener | AutoSharpener", excerpt: _Excerpt) -> int:
     from acutance.pipeline import sharpen_stream
 
     if options.paths[1:] not in ((), ("-",)):
@@ -179,6 +181,8 @@ def _stream(options: Options, sharpener: "Sharpener", excerpt: _Excerpt) -> int:
 
 def _tell(report: "JobReport", progress: JobProgress) -> int:
     """Say what was done; returns the exit code that a damaged input has."""
+    for choice in report.choices:
+        print(f"acutance: {report.source}: {choice.reason}", file=sys.stderr)
     for note in report.notes:
         print(f"acutance: {report.source}: {note}", file=sys.stderr)
     frames = "" if report.frames == 1 else f", {report.frames} frames at {report.fps:.1f} a second"
@@ -193,6 +197,7 @@ def _tell(report: "JobReport", progress: JobProgress) -> int:
         seconds=round(report.seconds, 3),
         damaged=report.damaged,
         notes=report.notes,
+        choices=[asdict(choice) for choice in report.choices],
         tiles=asdict(report.tiles),
     )
     if report.damaged:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from acutance.auto import AutoSession, AutoSharpener
 from acutance.degrade import Yuv420, encode_decode, resize, yuv420_from_rgb
 from acutance.demo.scene import FRAME_RATE, scene
 from acutance.errors import OutputError, OutputExistsError, UnsupportedMediaError
@@ -51,7 +52,7 @@ class DemoResult:
 
 
 def run_demo(
-    sharpener: FrameSharpener,
+    sharpener: FrameSharpener | AutoSharpener,
     folder: str | Path,
     *,
     source: str | Path | None = None,
@@ -87,22 +88,26 @@ def run_demo(
         _counted(low, progress, 0, total), codec="h264", bitrate_kbps=bitrate_kbps, frame_rate=float(rate)
     )
     received, sharpened, figures = [], [], []
-    for index, frame in enumerate(call.frames):
-        before = _scaled(frame, width, height)
-        luma = sharpener.frame(Frame(before.luma, colour=clip.colour)).luma
-        after = Yuv420(luma.astype(np.uint8, copy=False), before.cb, before.cr)
-        received.append(before)
-        sharpened.append(after)
-        if index % _MEASURED_EVERY == 0:
-            figures.append([measure(f.luma, truth[index].luma) for measure in (psnr, ssim) for f in (before, after)])
-        progress(len(truth) + index + 1, total)
+    with sharpener.session() as session:
+        for index, frame in enumerate(call.frames):
+            before = _scaled(frame, width, height)
+            luma = session.frame(Frame(before.luma, colour=clip.colour)).luma
+            after = Yuv420(luma.astype(np.uint8, copy=False), before.cb, before.cr)
+            received.append(before)
+            sharpened.append(after)
+            if index % _MEASURED_EVERY == 0:
+                figures.append(
+                    [measure(f.luma, truth[index].luma) for measure in (psnr, ssim) for f in (before, after)]
+                )
+            progress(len(truth) + index + 1, total)
+        chosen = [c.student for c in session.choices if c.student] if isinstance(session, AutoSession) else []
     psnr_before, psnr_after, ssim_before, ssim_after = (float(v) for v in np.mean(figures, axis=0))
     frames = _counted(_sweep(received, sharpened, clip), progress, 2 * len(truth), total)
     _write_video(frames, video, clip, overwrite=overwrite)
     result = DemoResult(
         video=str(video),
         picture=str(picture),
-        model=sharpener.student.spec.name,
+        model=" and ".join(dict.fromkeys(chosen)) or sharpener.name,
         frames=len(truth),
         measured_frames=len(figures),
         size=(width, height),

@@ -33,7 +33,7 @@ _ADDED = {
     "student": ("start",),
     "train": ("precision",),
     "data": ("clips", "validation_clips", "windows_per_clip", "window", "clip_shrink"),
-    "losses": ("relative_l1", "teacher_relative_l1"),
+    "losses": ("relative_l1", "relative_mse", "teacher_relative_l1"),
 }
 """Options that recipes did not always have, by section; see :attr:`RunOptions.sha256`."""
 
@@ -119,6 +119,7 @@ class LossOptions:
     charbonnier: float = 0.0
     relative_l1: float = 0.0
     """Each crop's error as a share of its input's: for inputs of every quality."""
+    relative_mse: float = 0.0
     teacher_l1: float = 0.0
     teacher_mse: float = 0.0
     teacher_relative_l1: float = 0.0

@@ -74,7 +74,9 @@ def student_shape(options: RunOptions) -> StudentShape:
     """The tier's shape with the run's overrides."""
     s = options.student
     if s.tier not in TIERS:
-        raise ConfigError(f"student.tier {s.tier!r} is unknown; accepted: {', '.join((*TIERS, *TRAINABLE))}, report2025")
+        raise ConfigError(
+            f"student.tier {s.tier!r} is unknown; accepted: {', '.join((*TIERS, *TRAINABLE))}, report2025"
+        )
     base = TIERS[s.tier]
     try:
         shape = replace(

@@ -37,7 +37,9 @@ class SOAP(torch.optim.Optimizer):
         eps: float = 1e-8,
         widest: int = _WIDEST,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "decay": decay, "every": every, "eps": eps, "widest": widest})
+        super().__init__(
+            params, {"lr": lr, "betas": betas, "decay": decay, "every": every, "eps": eps, "widest": widest}
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -75,7 +77,9 @@ def _vector_change(gradient: Tensor, state: dict[str, Any], group: dict[str, Any
 
 def _matrix_change(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
     """The step for a stack of matrices: count x outputs x all else."""
-    sides = [side for side, length in (("left", -2), ("right", -1)) if gradient.shape[length] <= group.get("widest", _WIDEST)]
+    sides = [
+        side for side, length in (("left", -2), ("right", -1)) if gradient.shape[length] <= group.get("widest", _WIDEST)
+    ]
     if not state:
         for side in sides:
             state[side] = _moment(gradient, side)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance.auto import AutoSharpener
 from acutance.engine.arithmetic import from_plane
 from acutance.errors import UsageError
 from acutance.evaluate.quality import MAX_DB, mean_db
@@ -133,7 +134,7 @@ class _Picture:
         self._source = source
         self.codes = _codes(source)
 
-    def sharpened(self, sharpener: FrameSharpener) -> Codes:
+    def sharpened(self, sharpener: FrameSharpener | AutoSharpener) -> Codes:
         if isinstance(self._source, Frame):
             return _codes(sharpener.frame(self._source))
         return _codes(sharpener(self._source))
@@ -211,7 +212,7 @@ def evaluate_video(
     target: str | Path,
     *,
     reference: str | Path | None = None,
-    sharpeners: Mapping[str, FrameSharpener] | None = None,
+    sharpeners: Mapping[str, FrameSharpener | AutoSharpener] | None = None,
     common: bool = False,
     limit: int | None = None,
     observe: FrameObserver | None = None,

@@ -8,7 +8,7 @@ from acutance.distill.losses.affinity import affinity
 from acutance.distill.losses.base import Prediction
 from acutance.distill.losses.edge import edge
 from acutance.distill.losses.output import teacher_l1, teacher_mse, teacher_relative_l1
-from acutance.distill.losses.reconstruction import charbonnier, l1, mse, relative_l1
+from acutance.distill.losses.reconstruction import charbonnier, l1, mse, relative_l1, relative_mse
 from acutance.distill.losses.ssim import ssim
 
 __all__ = ["LOSSES", "Prediction"]
@@ -18,6 +18,7 @@ LOSSES: dict[str, Callable[[Prediction], Tensor]] = {
     "mse": mse,
     "charbonnier": charbonnier,
     "relative_l1": relative_l1,
+    "relative_mse": relative_mse,
     "teacher_l1": teacher_l1,
     "teacher_mse": teacher_mse,
     "teacher_relative_l1": teacher_relative_l1,

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from acutance.distill.losses.base import Prediction
 from acutance.errors import ConfigError
 
-__all__ = ["charbonnier", "l1", "mse", "relative", "relative_l1"]
+__all__ = ["charbonnier", "l1", "mse", "relative", "relative_l1", "relative_mse"]
 
 _FLOOR = 0.5 / 255  # half a code value: an input nearer to the truth than this counts as if it were this far
 
@@ -43,3 +43,15 @@ def relative(p: Prediction, target: Tensor) -> Tensor:
         raise ConfigError("a relative loss needs the input at the truth's size")
     unit = (p.degraded - p.truth).abs().mean(dim=(1, 2, 3)).clamp_min(_FLOOR)
     return ((p.output - target).abs().mean(dim=(1, 2, 3)) / unit).mean()
+
+
+def relative_mse(p: Prediction) -> Tensor:
+    """Mean over the crops of each one's squared error as a share of its input's.
+
+    Where most pixels are right already, as in compressed video of full size, the best answer in the sense of L1 is to
+    leave all as it is; this still learns what is right on average.
+    """
+    if p.degraded is None:
+        raise ConfigError("a relative loss needs the input at the truth's size")
+    unit = (p.degraded - p.truth).square().mean(dim=(1, 2, 3)).clamp_min(_FLOOR**2)
+    return ((p.output - p.truth).square().mean(dim=(1, 2, 3)) / unit).mean()

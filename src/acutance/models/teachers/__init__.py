@@ -90,9 +90,7 @@ def save_teacher(module: nn.Module, path: Path, *, metadata: Mapping[str, str]) 
     """Write weights in half precision, under the names that :func:`load_teacher` knows, whole or not at all."""
     from safetensors.torch import save_file
 
-    tensors = {
-        name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in module.state_dict().items()
-    }
+    tensors = {name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in module.state_dict().items()}
     temporary = path.with_name(f".{path.name}.tmp")
     save_file(tensors, temporary, metadata=dict(metadata))
     temporary.replace(path)
