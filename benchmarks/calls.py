@@ -5,9 +5,12 @@
     python benchmarks/calls.py --from-json --update-readme README.md
 
 FOLDER (or ACUTANCE_DATA) holds ``clips``. The clips are compressed themselves, so the truth is a clip scaled down; the
-call is the truth scaled down by the rung's factor, encoded, decoded, and scaled up again (bicubic). PSNR and SSIM are
-of luma, frame by frame, mean over frames; SSIM of every eighth. unsharp and cas have the settings that are best on the
-validation clips' calls; their best on each single call stands beside it. Writes benchmarks/results/calls.json.
+call is the truth scaled down by the rung's factor, encoded, decoded, and scaled up again (bicubic). All figures are of
+luma, frame by frame, mean over frames; SSIM and GMSD of every eighth. unsharp and cas have the settings that are best
+on the validation clips' calls; their best on each single call stands beside it. A tier (fast, balanced, quality)
+chooses its student for each call by itself, as the program does; --oracle tells, for a tier, what the best of its
+students would have given. At the middle rates, the change from frame to frame where the truth stands still; with H.264
+there, VMAF (NEG), where imageio-ffmpeg is installed. Writes benchmarks/results/calls.json.
 """
 
 import argparse
@@ -26,17 +29,20 @@ import numpy as np
 from _calls import CODECS, TEST_CLIPS, VAL_CLIPS, Call, Luma, Truth, call_of, read_truth
 from _calls.filters import CAS_STRENGTHS, UNSHARP_AMOUNTS, cas, unsharp
 from _calls.tables import tables
+from _calls.vmaf import MODEL, find_ffmpeg, vmaf
 from _results import load_json, save_json, update_between, versions_of
-from acutance.engine import open_engine
+from acutance.auto import AutoSession, open_sharpener
 from acutance.errors import AcutanceError, UsageError
-from acutance.metrics import psnr, ssim
-from acutance.zoo import find_student
+from acutance.frame import Frame
+from acutance.metrics import FlickerMeter, gmsd, psnr, ssim
+from acutance.zoo import bundled_models
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "calls.json"
 BEGIN, END = "<!-- calls:begin -->", "<!-- calls:end -->"
 _SSIM_EVERY = 8
 _CHOSEN_EVERY = 6  # frames of the validation calls that filters are chosen on
+_ORACLE_EVERY = 6  # frames of a call that its best student is told from
 
 Method = Callable[[Luma], Luma]
 
@@ -52,6 +58,7 @@ class Task:
     models: tuple[str, ...]
     filters: Mapping[str, float]
     frames: int
+    oracle: tuple[str, ...] = ()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--factors", default="1,1.5,2,3,4", help="with commas between")
     parser.add_argument("--codecs", default=",".join(CODECS), help="with commas between")
     parser.add_argument("--models", default="fast,balanced,quality", help="students, by name or file, commas between")
+    parser.add_argument("--oracle", default="fast", help="tiers of which every student is tried on every call")
     parser.add_argument("--frames", type=int, default=120, help="of each clip, from the second second on")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="clips at a time")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
@@ -89,7 +97,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if options.data is None:
         raise UsageError("name the data folder with --data or ACUTANCE_DATA")
     words = {
-        name: tuple(w.strip() for w in getattr(options, name).split(",")) for name in ("clips", "codecs", "models")
+        name: tuple(w.strip() for w in getattr(options, name).split(",") if w.strip())
+        for name in ("clips", "codecs", "models", "oracle")
     }
     factors = tuple(float(f) for f in options.factors.split(","))
     for codec in words["codecs"]:
@@ -97,7 +106,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             raise UsageError(f"unknown codec {codec!r}; known: {', '.join(CODECS)}")
 
     def task(clip: str, models: tuple[str, ...], filters: Mapping[str, float]) -> Task:
-        return Task(Path(options.data), clip, factors, words["codecs"], models, filters, options.frames)
+        oracle = words["oracle"] if models else ()
+        return Task(Path(options.data), clip, factors, words["codecs"], models, filters, options.frames, oracle)
 
     with multiprocessing.get_context("spawn").Pool(max(1, options.jobs)) as pool:
         sweeps = pool.map(_sweep, [task(clip, (), {}) for clip in VAL_CLIPS])
@@ -110,7 +120,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     order = list(words["clips"])
     rows.sort(key=lambda r: (order.index(r["clip"]), r["factor"], CODECS.index(r["codec"]), r["kbps"]))
     command = ["python", "benchmarks/calls.py", "--data", "DATA"]
-    for name in ("clips", "factors", "codecs", "models", "frames"):
+    for name in ("clips", "factors", "codecs", "models", "oracle", "frames"):
         if getattr(options, name) != _parser().get_default(name):
             command += [f"--{name}", str(getattr(options, name))]
     return {
@@ -120,6 +130,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "frames": options.frames,
         "filters": filters,
         "chosen_on": list(VAL_CLIPS),
+        "vmaf": MODEL if find_ffmpeg() else None,
         "rows": rows,
     }
 
@@ -130,7 +141,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def _sweep(task: Task) -> dict[str, list[list[float]]]:
     """PSNR of each setting of each filter on each call of a clip, mean over some frames."""
     table: dict[str, list[list[float]]] = {"unsharp": [], "cas": []}
-    for call in _calls(task):
+    for call, _ in _calls(task):
         for name, scores in _filter_scores(call, _CHOSEN_EVERY).items():
             table[name].append(scores)
     return table
@@ -160,45 +171,79 @@ def _best_of(sweeps: Sequence[Mapping[str, list[list[float]]]]) -> dict[str, flo
 # -- one clip ---------------------------------------------------------------------------------------------------------
 
 
-def _calls(task: Task) -> Iterator[Call]:
+def _calls(task: Task) -> Iterator[tuple[Call, bool]]:
+    """Every call of a clip, and whether its rate is the middle one."""
     truth: Truth = read_truth(task.data / "clips", task.clip, task.frames)
     for factor, codec, kbps in truth.cases():
         if factor in task.factors and codec in task.codecs:
-            yield call_of(truth, factor, codec, kbps)
+            yield call_of(truth, factor, codec, kbps), kbps == truth.rungs[factor][1][1]
 
 
 def _run(task: Task) -> list[dict[str, Any]]:
-    engines = {name: open_engine(find_student(name), threads=1) for name in task.models}
+    sharpeners = {name: open_sharpener(name, threads=1, threshold=0) for name in task.models}
+    zoos = {
+        tier: {n: open_sharpener(n, threads=1, threshold=0) for n in bundled_models() if n.startswith(f"{tier}-")}
+        for tier in task.oracle
+    }
+    ffmpeg = find_ffmpeg()
     rows = []
-    for call in _calls(task):
-        shape = call.shown[0].shape
-        methods: dict[str, Method] = {
-            "input": lambda plane: plane,
-            "unsharp": unsharp(task.filters["unsharp"]),
-            "cas": cas(task.filters["cas"], shape),
-            **{name: engine.process for name, engine in engines.items()},
-        }
-        figures = {name: _figures(method, call.shown, call.truth) for name, method in methods.items()}
+    for call, middle in _calls(task):
+        outputs: dict[str, Sequence[Luma]] = {"input": call.shown}
         if call.factor > 1:
-            figures["lanczos"] = _figures(lambda plane: plane, call.lanczos, call.truth)
-        best = {name: max(scores) for name, scores in _filter_scores(call, 12).items()}
-        rows.append(
-            {
-                "clip": task.clip, "factor": call.factor, "codec": call.codec, "kbps": call.kbps,
-                "methods": figures, "psnr_at_best_setting": {k: round(v, 4) for k, v in best.items()},
-            }
-        )  # fmt: skip
+            outputs["lanczos"] = call.lanczos
+        filters = {"unsharp": unsharp(task.filters["unsharp"]), "cas": cas(task.filters["cas"], call.shown[0].shape)}
+        outputs |= {name: [method(plane) for plane in call.shown] for name, method in filters.items()}
+        chosen = {}
+        for name, sharpener in sharpeners.items():
+            with sharpener.session() as session:
+                outputs[name] = [session.frame(Frame(plane)).luma.astype(np.uint8) for plane in call.shown]
+            if isinstance(session, AutoSession):
+                chosen[name] = [c.student or "" for c in session.choices]
+        row: dict[str, Any] = {
+            "clip": task.clip, "factor": call.factor, "codec": call.codec, "kbps": call.kbps,
+            "methods": {name: _figures(planes, call.truth) for name, planes in outputs.items()},
+            "psnr_at_best_setting": {k: round(max(v), 4) for k, v in _filter_scores(call, 12).items()},
+            "chosen": chosen,
+            "zoo": {tier: _each(zoo, call) for tier, zoo in zoos.items()},
+        }  # fmt: skip
+        if middle:
+            still = {name: _tremble(planes, call.truth) for name, planes in outputs.items()}
+            row["flicker"] = {n: round(v / still["input"], 4) for n, v in still.items() if n != "input"}
+            if ffmpeg and call.codec == "h264":
+                shown = {name: planes for name, planes in outputs.items() if name not in filters}
+                row["vmaf"] = {
+                    name: round(vmaf(ffmpeg, planes, call.truth, rate=call.rate), 2) for name, planes in shown.items()
+                }
+        rows.append(row)
     return rows
 
 
-def _figures(method: Method, shown: Sequence[Luma], truth: Sequence[Luma]) -> dict[str, float]:
-    psnrs, ssims = [], []
-    for number, (plane, wanted) in enumerate(zip(shown, truth, strict=True)):
-        out = method(plane)
-        psnrs.append(min(psnr(out, wanted), 100.0))
-        if number % _SSIM_EVERY == 0:
-            ssims.append(ssim(out.astype(np.float32), wanted.astype(np.float32)))
-    return {"psnr": round(float(np.mean(psnrs)), 4), "ssim": round(float(np.mean(ssims)), 6)}
+def _figures(planes: Sequence[Luma], truth: Sequence[Luma]) -> dict[str, float]:
+    pairs = list(zip(planes, truth, strict=True))
+    some = [(out.astype(np.float32), wanted.astype(np.float32)) for out, wanted in pairs[::_SSIM_EVERY]]
+    return {
+        "psnr": round(float(np.mean([min(psnr(*pair), 100.0) for pair in pairs])), 4),
+        "ssim": round(float(np.mean([ssim(*pair) for pair in some])), 6),
+        "gmsd": round(float(np.mean([gmsd(*pair) for pair in some])), 6),
+    }
+
+
+def _each(zoo: Mapping[str, Any], call: Call) -> dict[str, float]:
+    """PSNR of every student of a tier, and of the input, on some frames."""
+    pairs = list(zip(call.shown, call.truth, strict=True))[_ORACLE_EVERY // 2 :: _ORACLE_EVERY]
+    out = {"": float(np.mean([psnr(shown, truth) for shown, truth in pairs]))}
+    for name, sharpener in zoo.items():
+        outputs = [(sharpener.frame(Frame(shown)).luma, truth) for shown, truth in pairs]
+        out[name] = float(np.mean([psnr(sharp, truth) for sharp, truth in outputs]))
+    return {name: round(value, 4) for name, value in out.items()}
+
+
+def _tremble(planes: Sequence[Luma], truth: Sequence[Luma]) -> float:
+    """Change from frame to frame where the truth stands still: root mean square, in code values."""
+    meter = FlickerMeter()
+    for out, wanted in zip(planes, truth, strict=True):
+        meter.add(out, wanted)
+    return meter.result().output
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Call:
-    """What was sent and what is shown of it, luma, in step. lanczos: shown, scaled up with Lanczos instead."""
+    """What was sent and what is shown of it, luma, in step, so many frames a second. lanczos: scaled up with that."""
 
     factor: float
     codec: Codec
@@ -69,6 +69,7 @@ class Call:
     truth: list[Luma]
     shown: list[Luma]
     lanczos: list[Luma]
+    rate: float
 
 
 def read_truth(folder: Path, name: str, frames: int) -> Truth:
@@ -118,7 +119,7 @@ def call_of(truth: Truth, factor: float, codec: Codec, kbps: float) -> Call:
     shown, lanczos = (
         [resize(frame.luma, full_width, full_height, method) for frame in decoded] for method in ("bicubic", "lanczos")
     )
-    return Call(factor, codec, kbps, [frame.luma for frame in truth.frames], shown, lanczos)
+    return Call(factor, codec, kbps, [frame.luma for frame in truth.frames], shown, lanczos, truth.rate)
 
 
 def _scaled(frame: Yuv420, width: int, height: int) -> Yuv420:

@@ -34,6 +34,7 @@ VIDEO_TIER, PICTURE_TIER = "fast", "quality"
 
 _LOOK_EVERY = 15  # frames
 _KEEP = 0.5  # of what was seen before, from look to look
+_DOUBT = 0.4  # a picture that is as sharp as its size allows with this probability is taken for sharp
 _SURE = 0.7  # the share that another factor needs before the choice changes: two looks in a row
 
 
@@ -83,8 +84,9 @@ class Chooser:
             return self._choice
         seen = detail_reach(features)
         self._shares = seen if self._shares is None else _KEEP * self._shares + (1 - _KEEP) * seen
-        factor = max(REACH_FACTORS[int(self._shares.argmax())], self._known)
-        if undecided or (factor != self._choice.factor and self._shares.max() >= _SURE):
+        told = 0 if self._shares[0] >= _DOUBT else int(self._shares.argmax())
+        factor = max(REACH_FACTORS[told], self._known)
+        if undecided or (factor != self._choice.factor and self._shares[told] >= _SURE):
             self._choice = _choose(self._tier, self._task, factor, known=factor == self._known)
         return self._choice
 

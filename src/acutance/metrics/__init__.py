@@ -1,6 +1,7 @@
 """How good, how sharp, how steady: measures on numpy arrays. Pictures first, the reference or source second."""
 
 from acutance.metrics.flicker import Flicker, FlickerMeter
+from acutance.metrics.gmsd import gmsd
 from acutance.metrics.overshoot import Overshoot, OvershootMeter, overshoot, overshoot_map
 from acutance.metrics.psnr import mse, psnr
 from acutance.metrics.quality import ImageQuality, border_of, image_quality, psnr_y, ssim_y
@@ -14,6 +15,7 @@ __all__ = [
     "Overshoot",
     "OvershootMeter",
     "border_of",
+    "gmsd",
     "image_quality",
     "mse",
     "overshoot",
