@@ -167,3 +167,27 @@ def test_av1_shows_nothing_new_after_a_loss_until_the_next_key_frame(picture: ND
 def test_the_first_packet_cannot_be_lost(picture: NDArray[np.uint8]) -> None:
     with pytest.raises(UsageError, match="first frame"):
         encode_decode(_clip(picture, 2), codec="vp8", bitrate_kbps=100, lost=[0])
+
+
+# -- a rate that changes in mid-stream ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_switch_of_rate_leaves_what_was_before_and_changes_what_comes_after(
+    picture: NDArray[np.uint8], codec: str
+) -> None:
+    clip = _clip(picture, 30)
+    whole, switched = (
+        encode_decode(clip, codec=codec, bitrate_kbps=200, switch=switch)  # type: ignore[arg-type]
+        for switch in (None, (12, 20.0))
+    )
+    errors = [[_error(a, b) for a, b in zip(r.frames, clip, strict=True)] for r in (whole, switched)]
+    assert switched.shown == list(range(30))
+    assert errors[0][:12] == errors[1][:12]
+    assert np.mean(errors[1][14:]) > 1.1 * np.mean(errors[0][14:])
+
+
+@pytest.mark.parametrize("switch", [(0, 100.0), (3, 0.0)])
+def test_a_switch_that_cannot_be_is_refused(picture: NDArray[np.uint8], switch: tuple[int, float]) -> None:
+    with pytest.raises(UsageError, match="a switch is"):
+        encode_decode(_clip(picture, 5), codec="h264", bitrate_kbps=100, switch=switch)

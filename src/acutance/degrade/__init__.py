@@ -1,8 +1,9 @@
 """What a call does to a picture: scaling, noise, JPEG, real video codecs. Numpy, Pillow and PyAV; never torch."""
 
-from acutance.degrade.chain import Amount, Degradation, DegradationMix, Triple, generator_for
+from acutance.degrade.chain import Amount, Degradation, Triple
 from acutance.degrade.codec import Codec, EncodeResult, encode_decode, smallest_side
 from acutance.degrade.jpeg import ChromaSubsampling, JpegResult, jpeg
+from acutance.degrade.mix import DegradationMix, generator_for
 from acutance.degrade.resize import FACTORS, DownUp, ResizeMethod, crop_to_multiple, down_up, low_size, resize
 from acutance.degrade.yuv import Yuv420, rgb_from_yuv420, yuv420_from_rgb
 

@@ -3,9 +3,6 @@
 The order is that of a call: scaled down, sensor noise, a camera's JPEG, the stream's encoder, scaled up for display.
 """
 
-import hashlib
-import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -28,7 +25,7 @@ from acutance.degrade.resize import (
 from acutance.degrade.yuv import rgb_from_yuv420, yuv420_from_rgb
 from acutance.errors import ConfigError, UsageError
 
-__all__ = ["Amount", "Degradation", "DegradationMix", "Triple", "generator_for"]
+__all__ = ["Amount", "Degradation", "Triple", "is_number"]
 
 Amount = float | tuple[float, float]
 """A fixed value, or a range (low, high) from which one is drawn for each picture."""
@@ -36,9 +33,9 @@ Amount = float | tuple[float, float]
 Motion = Literal["drift", "camera"]
 """How a still picture moves in the clip that is made of it."""
 
-_CHOICES = ("factor", "down", "up", "codec")  # may be lists in a table of a mix
 _LATER = ("motion", "window")  # left out of tables where they say nothing: older recipes keep their digests
 _EARLY = 0.1  # of the filmed clips, and of real ones, give a frame from their first half
+_WIDEST_SWITCH = 4.0  # between the rates before and after
 _LARGEST_DRIFT = 2  # pixels of the sharp picture from one frame to the next, in the clip made of a still
 
 
@@ -74,6 +71,8 @@ class Degradation:
     pictures of different sizes alike (800 kbit/s at 960x540 and 30 fps are 0.051 bits per pixel).
     packet_loss: the share of a clip's frames, after the first, whose packet never arrives: the picture freezes, then
     goes on from the references there are. The truth is that of the frame that is shown.
+    switch: the share of clips whose rate changes in mid-stream, in their first three quarters: the frames before have
+    between a quarter and four times the rate (see ``switch`` of :func:`acutance.degrade.codec.encode_decode`).
     motion: how a still picture is made into a clip for the encoder. ``drift``: it moves by whole pixels, the same from
     frame to frame. ``camera``: it is filmed, in frames of ``window`` pixels a side, with pan, zoom and the shake of a
     hand, or from a tripod (:mod:`acutance.degrade.camera`); each frame has a truth of its own.
@@ -98,9 +97,10 @@ class Degradation:
     motion: Motion = "drift"
     window: int = 384
     packet_loss: Amount | None = None
+    switch: float | None = None
 
     def __post_init__(self) -> None:
-        if not _is_number(self.factor) or self.factor not in FACTORS:
+        if not is_number(self.factor) or self.factor not in FACTORS:
             raise ConfigError(
                 f"degradation factor must be one of {', '.join(f'{f:g}' for f in FACTORS)}, not {self.factor!r}"
             )
@@ -118,13 +118,16 @@ class Degradation:
                 raise ConfigError(f"codec {self.codec} needs either bitrate_kbps or bits_per_pixel")
         elif rates:
             raise ConfigError("bitrate_kbps and bits_per_pixel need a codec")
-        if not _is_number(self.frame_rate) or not 1 <= self.frame_rate <= 1000:
+        if not is_number(self.frame_rate) or not 1 <= self.frame_rate <= 1000:
             raise ConfigError(f"degradation frame_rate must be a number from 1 to 1000, not {self.frame_rate!r}")
         if not isinstance(self.codec_frames, int) or not 1 <= self.codec_frames <= 1000:
             raise ConfigError(f"degradation codec_frames must be an integer from 1 to 1000, not {self.codec_frames!r}")
         _check_amount("packet_loss", self.packet_loss, 0.0, 0.9)
         if self.packet_loss is not None and self.codec is None:
             raise ConfigError("packet_loss needs a codec")
+        _check_amount("switch", self.switch, 0.0, 1.0)
+        if self.switch is not None and self.codec is None:
+            raise ConfigError("switch needs a codec")
         _check_choice("motion", self.motion, get_args(Motion))
         if not isinstance(self.window, int) or self.window < 12 or self.window % 12:
             raise ConfigError(f"degradation window must be a positive multiple of 12, not {self.window!r}")
@@ -137,6 +140,7 @@ class Degradation:
             "bits_per_pixel",
             "frame_rate",
             "packet_loss",
+            "switch",
         ):
             value = getattr(self, name)
             if value is not None:
@@ -181,6 +185,8 @@ class Degradation:
                 parts.append("filmed")
             if self.packet_loss is not None:
                 parts.append(f"packets lost {_words(self.packet_loss)}")
+            if self.switch is not None:
+                parts.append(f"rate switched in {self.switch:.0%}")
         return ", ".join([*parts, f"up {self.up}"])
 
     def apply(self, sharp: NDArray[np.uint8], rng: np.random.Generator) -> Triple:
@@ -272,7 +278,15 @@ class Degradation:
                 share = _draw(self.packet_loss, rng, logarithmic=False)
                 lost = frozenset((1 + np.flatnonzero(rng.random(len(clip) - 1) < share)).tolist())
                 record |= {"packet_loss": share, "lost": sorted(lost)}
-            result = encode_decode(frames, codec=self.codec, bitrate_kbps=rate, frame_rate=self.frame_rate, lost=lost)
+            first, switch = rate, None
+            if self.switch is not None and len(clip) > 1 and rng.random() < self.switch:
+                # The taken frame has the rate of the record; what came before had another.
+                first = min(max(rate * math.exp(rng.uniform(-1, 1) * math.log(_WIDEST_SWITCH)), 1.0), 1e6)
+                switch = (int(rng.integers(1, max(2, min(taken + 1, 3 * len(clip) // 4)))), rate)
+                record |= {"switch": switch[0], "bitrate_kbps_before": first}
+            result = encode_decode(
+                frames, codec=self.codec, bitrate_kbps=first, frame_rate=self.frame_rate, lost=lost, switch=switch
+            )
             sharp = clip[result.shown[taken]]
             if lost:
                 record["shown"] = result.shown[taken]
@@ -294,119 +308,6 @@ class Degradation:
         return max(1.0, per_pixel * pixels * self.frame_rate / 1000)
 
 
-class DegradationMix:
-    """Several recipes with weights; each picture gets one, and its draws, by seed and name alone.
-
-    So a picture comes out the same whatever the order, the number of processes, and the pictures beside it.
-    """
-
-    def __init__(self, recipes: Sequence[tuple[float, Degradation]]) -> None:
-        """recipes: (weight, recipe) pairs; weights are positive and relative. Raises ConfigError."""
-        if not recipes:
-            raise ConfigError("a mix of degradations needs at least one recipe")
-        for weight, _ in recipes:
-            if not _is_number(weight) or not 0 < weight < math.inf:
-                raise ConfigError(f"the weight of a degradation must be a positive number, not {weight!r}")
-        self._recipes = tuple((float(weight), recipe) for weight, recipe in recipes)
-
-    @classmethod
-    def from_list(cls, tables: Sequence[Mapping[str, Any]]) -> "DegradationMix":
-        """From an array of tables, each a recipe with an optional ``weight`` (1).
-
-        ``factor``, ``down``, ``up`` and ``codec`` may be lists: the table then stands for every combination, which
-        share its weight. Raises ConfigError.
-        """
-        if isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables):
-            raise ConfigError("degradations must be an array of tables")
-        recipes = []
-        for table in tables:
-            rest = {k: v for k, v in table.items() if k != "weight"}
-            lists = {k: rest.pop(k) for k in _CHOICES if isinstance(rest.get(k), list | tuple)}
-            if not all(lists.values()):
-                raise ConfigError(f"degradation {' and '.join(k for k, v in lists.items() if not v)}: an empty list")
-            combinations = list(itertools.product(*lists.values()))
-            weight = table.get("weight", 1.0)
-            share = weight / len(combinations) if _is_number(weight) else weight
-            recipes += [
-                (share, Degradation.from_dict({**rest, **dict(zip(lists, c, strict=True))})) for c in combinations
-            ]
-        return cls(recipes)
-
-    def to_list(self) -> list[dict[str, Any]]:
-        """The mix as plain tables; :meth:`from_list` reads them back equal."""
-        return [{"weight": weight, **recipe.to_dict()} for weight, recipe in self._recipes]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DegradationMix) and self._recipes == other._recipes
-
-    def __hash__(self) -> int:
-        return hash(self._recipes)
-
-    def __repr__(self) -> str:
-        return f"DegradationMix({list(self._recipes)!r})"
-
-    @property
-    def recipes(self) -> tuple[Degradation, ...]:
-        return tuple(recipe for _, recipe in self._recipes)
-
-    @property
-    def factors(self) -> tuple[float, ...]:
-        """The factors of the recipes, each once, ascending."""
-        return tuple(sorted({recipe.factor for recipe in self.recipes}))
-
-    @property
-    def needs_codec(self) -> bool:
-        return any(recipe.needs_codec for recipe in self.recipes)
-
-    @property
-    def digest(self) -> str:
-        """A name of the mix: SHA-256 of its tables. Equal mixes have equal digests."""
-        return hashlib.sha256(json.dumps(self.to_list(), sort_keys=True).encode()).hexdigest()
-
-    def describe(self) -> str:
-        """The mix in words. Recipes that differ in factor or codec alone are told of together, with what they share."""
-        total = sum(weight for weight, _ in self._recipes)
-        groups: dict[str, list[tuple[float, Degradation]]] = {}
-        for weight, recipe in self._recipes:
-            rest = {k: v for k, v in recipe.to_dict().items() if k not in ("factor", "codec")}
-            groups.setdefault(json.dumps([weight, recipe.codec is None, rest]), []).append((weight, recipe))
-        parts = []
-        for group in groups.values():
-            recipes = [recipe for _, recipe in group]
-            factors = sorted({recipe.factor for recipe in recipes})
-            codecs = list(dict.fromkeys(recipe.codec for recipe in recipes))
-            if len(recipes) != len(factors) * len(codecs):  # not every combination: one by one
-                parts += [f"{weight / total:.0%} {recipe.describe()}" for weight, recipe in group]
-                continue
-            words = (
-                recipes[0]
-                .describe()
-                .replace(f"down x{recipes[0].factor:g}", "down x" + "/".join(f"{factor:g}" for factor in factors), 1)
-            )
-            if codecs[0] is not None:
-                words = words.replace(f"{codecs[0]} at", f"{'/'.join(str(codec) for codec in codecs)} at", 1)
-            parts.append(f"{sum(weight for weight, _ in group) / total:.0%} {words}")
-        return "; ".join(parts)
-
-    def pick(self, rng: np.random.Generator) -> Degradation:
-        """Draw one recipe by weight."""
-        edges = np.cumsum([weight for weight, _ in self._recipes])
-        index = int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))
-        return self._recipes[min(index, len(self._recipes) - 1)][1]
-
-    def apply(self, sharp: NDArray[np.uint8], *, seed: int, name: str | int) -> Triple:
-        """Pick a recipe for the picture called ``name`` and degrade it; see :meth:`Degradation.apply`."""
-        rng = generator_for(seed, name)
-        return self.pick(rng).apply(sharp, rng)
-
-
-def generator_for(seed: int, name: str | int) -> np.random.Generator:
-    """A generator that depends on nothing but the seed and the name (or index) of a picture."""
-    # Not hash(): Python salts it for every process.
-    digest = hashlib.sha256(f"{seed}:{type(name).__name__}:{name}".encode("utf-8", "surrogateescape")).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
-
-
 def _draw(amount: Amount, rng: np.random.Generator, *, logarithmic: bool) -> float:
     if not isinstance(amount, tuple):
         return float(amount)
@@ -420,7 +321,7 @@ def _words(amount: Amount) -> str:
     return f"{amount[0]:g} to {amount[1]:g}" if isinstance(amount, tuple) else f"{amount:g}"
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -433,7 +334,7 @@ def _check_amount(name: str, value: object, lowest: float, highest: float) -> No
     if value is None:
         return
     ends = value if isinstance(value, tuple) else (value,)
-    if not all(_is_number(end) for end in ends) or (isinstance(value, tuple) and len(ends) != 2):
+    if not all(is_number(end) for end in ends) or (isinstance(value, tuple) and len(ends) != 2):
         raise ConfigError(f"degradation {name} must be a number or a range of two, not {value!r}")
     if not all(lowest <= end <= highest for end in ends) or ends[0] > ends[-1]:
         raise ConfigError(f"degradation {name} must lie from {lowest:g} to {highest:g}, low before high, not {value!r}")

@@ -64,6 +64,7 @@ def encode_decode(
     keyframe_interval: int = 300,
     options: Mapping[str, str] | None = None,
     lost: Collection[int] = (),
+    switch: tuple[int, float] | None = None,
 ) -> EncodeResult:
     """Encode a sequence at a bit rate and decode it again, in memory.
 
@@ -73,6 +74,8 @@ def encode_decode(
     options: encoder options of FFmpeg that replace or join the defaults, such as ``{"preset": "medium"}``.
     lost: the numbers of frames whose packet never reaches the decoder, which knows nothing of it: the picture before
     them stays, and what follows is decoded from the references there are. The first frame cannot be lost.
+    switch: (number of a frame, kbit/s): from that frame on the stream has another rate, as when a network gets worse or
+    better. H.264's encoder is told so and goes on; the others begin anew, with a key frame, as at a change of size.
 
     Returns as many frames as went in. Raises UsageError for bad arguments, and EngineError where this build of FFmpeg
     lacks the codec, the encoder refuses the settings, or frames went missing.
@@ -85,6 +88,8 @@ def encode_decode(
         raise UsageError(f"frame rate must be from 1 to 1000, not {frame_rate!r}")
     if keyframe_interval < 1:
         raise UsageError(f"key frame interval must be at least 1, not {keyframe_interval!r}")
+    if switch is not None and not (switch[0] > 0 and 1 <= switch[1] <= 1_000_000):
+        raise UsageError(f"a switch is (frame from 1, kbit/s from 1 to 1000000), not {switch!r}")
     if 0 in lost:
         raise UsageError("the first frame cannot be lost: there would be nothing to show")
 
@@ -102,11 +107,31 @@ def encode_decode(
                 decoded.setdefault(frame.pts, _from_av(frame))
 
     shape = (0, 0)
+
+    def drain() -> None:
+        nonlocal size
+        if encoder is None or decoder is None:
+            return
+        # Encoder and decoder may both hold frames back; each is emptied in turn.
+        for packet in encoder.encode(None):
+            size += packet.size
+            if packet.pts not in lost:
+                take(_decode(decoder, packet, forgiving=bool(lost)))
+        take(_decode(decoder, None, forgiving=bool(lost)))
+
     try:
         for frame in frames:
             check_yuv420(frame)
+            if encoder is not None and switch is not None and count == switch[0]:
+                bitrate_kbps = switch[1]
+                if codec == "h264":
+                    encoder.bit_rate = round(bitrate_kbps * 1000)
+                else:
+                    drain()
+                    encoder = decoder = None
             if encoder is None or decoder is None:
-                shape = (frame.luma.shape[0], frame.luma.shape[1])
+                if not count:
+                    shape = (frame.luma.shape[0], frame.luma.shape[1])
                 if min(shape) < _SMALLEST[codec]:
                     raise UsageError(
                         f"{codec} needs sides of at least {_SMALLEST[codec]} pixels, not {shape[1]}x{shape[0]}"
@@ -124,12 +149,7 @@ def encode_decode(
             count += 1
         if encoder is None or decoder is None:
             raise UsageError("no frames to encode")
-        # Encoder and decoder may both hold frames back; each is emptied in turn.
-        for packet in encoder.encode(None):
-            size += packet.size
-            if packet.pts not in lost:
-                take(_decode(decoder, packet, forgiving=bool(lost)))
-        take(_decode(decoder, None, forgiving=bool(lost)))
+        drain()
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         raise EngineError(f"{codec} at {bitrate_kbps:g} kbit/s and {shape[1]}x{shape[0]} failed: {error}") from error
     missing = [k for k in range(count) if k not in decoded and k not in lost]

@@ -15,7 +15,16 @@ from acutance.models.cost import measure_cost, measure_speed
 from acutance.models.students import StudentNet
 from acutance.models.teachers import Teacher
 
-__all__ = ["DataFacts", "RunFacts", "StudentFacts", "TeacherFacts", "gather_facts", "read_facts", "write_facts"]
+__all__ = [
+    "DataFacts",
+    "RunFacts",
+    "StudentFacts",
+    "TeacherFacts",
+    "gather_facts",
+    "read_facts",
+    "write_facts",
+    "write_manifest",
+]
 
 _FILE = "run.json"
 
@@ -107,6 +116,20 @@ def write_facts(facts: RunFacts, out: Path) -> None:
     try:
         temporary.write_text(json.dumps(asdict(facts), indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def write_manifest(training: PairSet, validation: PairSet, out: Path) -> None:
+    """Write ``manifest.jsonl`` in ``out``: a line for each pair, what it went through. Raises OutputError."""
+    path = out / "manifest.jsonl"
+    lines = [
+        json.dumps({"set": name, **pair.record}, sort_keys=True) + "\n"
+        for name, pairs in (("training", training), ("validation", validation))
+        for pair in pairs.pairs
+    ]
+    try:
+        path.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -32,7 +32,8 @@ __all__ = [
 _ADDED = {
     "student": ("start",),
     "train": ("precision",),
-    "data": ("clips", "validation_clips", "windows_per_clip", "window", "clip_shrink"),
+    "data": ("clips", "validation_clips", "windows_per_clip", "window", "clip_shrink", "drawn_with"),
+    "teacher": ("rounded",),
     "losses": ("relative_l1", "relative_mse", "teacher_relative_l1"),
 }
 """Options that recipes did not always have, by section; see :attr:`RunOptions.sha256`."""
@@ -95,6 +96,8 @@ class DataOptions:
     """Side of a training crop, in pixels of the sharp picture."""
     batch: int = 16
     """Crops in a step."""
+    drawn_with: int = 0
+    """Seed of what is drawn in degrading pictures (0: the run's), so that runs of several seeds can share them."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ class TeacherOptions:
     sees: str = "degraded"
     """degraded: the low-resolution picture as the student's input had it; clean: a bicubic one that is not degraded
     otherwise (a privileged teacher; where the input is better than what it makes, the truth takes its place)."""
+    rounded: bool = False
+    """Its output is rounded to 8 bits first, as it would be read from picture files."""
     margin_db: float = 1.0
     """The teacher must beat the degraded input by this much, on the run's own degradation, or the run stops."""
 
@@ -227,6 +232,7 @@ class RunOptions:
         check(s.warmup_steps >= 0, f"schedule.warmup_steps must be 0 or more, not {s.warmup_steps}")
         check(0 <= s.final_lr < math.inf, f"schedule.final_lr must be 0 or more, not {s.final_lr}")
         check(0 < s.gamma < math.inf, f"schedule.gamma must be positive, not {s.gamma}")
+        check(d.drawn_with >= 0, f"data.drawn_with must be 0 or more, not {d.drawn_with}")
         check(t.seed >= 0, f"train.seed must be 0 or more, not {t.seed}")
         check(t.patience >= 0, f"train.patience must be 0 or more, not {t.patience}")
         makes_teacher = self.student.tier in ("lkdn", "srresnet")

@@ -16,7 +16,7 @@ from acutance.data.pairs import ALIGN, Pair, PairSet, prepare_clip_pairs, prepar
 from acutance.data.split import split_images
 from acutance.degrade import DegradationMix
 from acutance.distill.checkpoint import load_checkpoint
-from acutance.distill.facts import gather_facts, write_facts
+from acutance.distill.facts import gather_facts, write_facts, write_manifest
 from acutance.distill.loop import TrainResult, train
 from acutance.distill.options import TAUGHT, RunOptions
 from acutance.distill.report import write_report
@@ -37,6 +37,7 @@ _LEFT_BEHIND = (
     "best.pt",
     "log.jsonl",
     "run.json",
+    "manifest.jsonl",
     "student.safetensors",
     "teacher.safetensors",
     "curves.png",
@@ -127,8 +128,9 @@ def distill(
 ) -> DistillResult:
     """Run a configuration from pictures to a student file in ``out``; goes on from the last checkpoint there.
 
-    Leaves ``student.safetensors``, ``report.html`` and ``curves.png`` there, beside what :func:`train` does, and
-    ``run.json``. The report is also made when a run is resumed, and when Ctrl-C stops it, which this passes on.
+    Leaves ``student.safetensors``, ``report.html`` and ``curves.png`` there, beside what :func:`train` does,
+    ``run.json``, and ``manifest.jsonl``, which says what every pair went through. The report is also made when a run is
+    resumed, and when Ctrl-C stops it, which this passes on.
 
     fresh: start over, forgetting what is in ``out``. preparing: progress of making pairs; progress: of the steps.
     say: told, a line each, what was found (data, teacher), and why there is no report where there is none.
@@ -147,7 +149,13 @@ def distill(
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task_needs_teacher = any(getattr(options.losses, name) for name in TAUGHT)
     teacher = load_teacher(data_root / options.teacher.weights) if task_needs_teacher else None
-    task = DistillationTask(student, options.losses, teacher=teacher, precision=options.train.precision)
+    task = DistillationTask(
+        student,
+        options.losses,
+        teacher=teacher,
+        precision=options.train.precision,
+        rounded=options.teacher.rounded,
+    )
     training, validation = load_pairs(
         options, data_root=data_root, cache=cache, teacher=teacher, progress=preparing or progress
     )
@@ -157,6 +165,7 @@ def distill(
         figures = check_teacher(teacher.name, validation, margin_db=options.teacher.margin_db)
         cost = teacher.cost
         say(f"{figures}; {cost.parameters:,} parameters, {cost.macs_per_pixel:,.0f} MAC per pixel")
+    write_manifest(training, validation, out)
     facts = gather_facts(options, student, training, validation, teacher=teacher, figures=figures)
     write_facts(facts, out)
 
@@ -232,16 +241,18 @@ def load_pairs(
         pictures, held_out = split.train, split.validation
     colour = "rgb" if reads_rgb else "luma"
 
+    seed = data.drawn_with or options.train.seed
+
     def prepare(files: ImageFolder | list[ImageFile], *, tile: int) -> PairSet:
         return prepare_pairs(
-            files, mix, cache=cache, seed=options.train.seed, colour=colour, shrink_above=data.shrink_above,
+            files, mix, cache=cache, seed=seed, colour=colour, shrink_above=data.shrink_above,
             tile=tile, tiles_per_picture=data.tiles_per_picture, smallest=data.crop,
             teacher=teacher, teacher_sees=options.teacher.sees, progress=progress,
         )  # fmt: skip
 
     def windows(names: tuple[str, ...]) -> list[Pair]:
         return prepare_clip_pairs(
-            find_clips(data_root, names), mix, cache=cache, seed=options.train.seed, windows=data.windows_per_clip,
+            find_clips(data_root, names), mix, cache=cache, seed=seed, windows=data.windows_per_clip,
             side=data.window, shrink=data.clip_shrink, colour=colour,
             teacher=teacher, teacher_sees=options.teacher.sees, progress=progress,
         ).pairs  # fmt: skip

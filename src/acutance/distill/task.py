@@ -21,14 +21,22 @@ class DistillationTask(nn.Module):
 
     student: a StudentNet, which reads the degraded luma, or a network with a ``scale``, which reads the low-resolution
     RGB picture. teacher: needed for feature losses only; outputs come precomputed with the batch. precision: float32,
-    or bfloat16 for a network with ``features`` and ``reconstruct``: the features only.
+    or bfloat16 for a network with ``features`` and ``reconstruct``: the features only. rounded: the teacher's output is
+    rounded to whole code values.
     """
 
     def __init__(
-        self, student: nn.Module, losses: LossOptions, *, teacher: Teacher | None = None, precision: str = "float32"
+        self,
+        student: nn.Module,
+        losses: LossOptions,
+        *,
+        teacher: Teacher | None = None,
+        precision: str = "float32",
+        rounded: bool = False,
     ) -> None:
         super().__init__()
         self.student = student
+        self.rounded = rounded
         self.precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self.weights = {name: w for name, w in dataclasses.asdict(losses).items() if w > 0}
         # Kept out of the module tree: the teacher is neither trained nor saved.
@@ -52,6 +60,8 @@ class DistillationTask(nn.Module):
         """Run the student, and the teacher where its features are asked for."""
         truth = torch.from_numpy(batch.sharp)
         teacher = None if batch.teacher is None else torch.from_numpy(batch.teacher)
+        if teacher is not None and self.rounded:
+            teacher = teacher.mul(255).round().div(255)
         degraded = torch.from_numpy(batch.degraded)
         if not isinstance(self.student, StudentNet):
             return Prediction(self._restore(_low(batch)), truth, teacher, degraded=degraded)

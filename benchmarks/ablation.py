@@ -1,0 +1,130 @@
+"""The loss, settled by experiment: one student, equal steps, several seeds, and what each term and choice is worth.
+
+    python benchmarks/ablation.py --data FOLDER --cache FOLDER       everything: about half an hour on one core
+    python benchmarks/ablation.py --from-json --update docs/experiments.md
+
+Every variant is the recipe configs/fast-clean-x2.toml with a short schedule and what its row says; seeds decide weights
+and crops, the pictures stay the same. Figures: PSNR on the validation pictures, and on Set5. Runs that are finished are
+kept in --runs and not run again. Writes benchmarks/results/ablation.json.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from _results import load_json, save_json, update_between, versions_of
+from acutance.data.folders import ImageFolder
+from acutance.distill.options import load_config
+from acutance.distill.run import distill
+from acutance.errors import AcutanceError, UsageError
+from acutance.evaluate.quality import evaluate_set
+from acutance.evaluate.restorers import StudentRestorer
+from acutance.evaluate.table import render
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "ablation.json"
+BEGIN, END = "<!-- ablation:begin -->", "<!-- ablation:end -->"
+_BASE = ("data.drawn_with=1", "schedule.steps_per_epoch=1000", "schedule.epochs=3", "schedule.warmup_steps=200")
+_NO_TEACHER = ("losses.teacher_l1=0.0",)
+_BRIEF = ("schedule.steps_per_epoch=500", "schedule.epochs=1", "schedule.warmup_steps=100")
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "L1 to the truth + L1 to the teacher": (),
+    "no teacher: L1 to the truth": _NO_TEACHER,
+    "L1 to the teacher alone": ("losses.l1=0.0",),
+    "MSE to both": ("losses.l1=0.0", "losses.teacher_l1=0.0", "losses.mse=40.0", "losses.teacher_mse=40.0"),
+    "+ edge, 0.1": ("losses.edge=0.1",),
+    "+ edge, 1": ("losses.edge=1.0",),
+    "+ SSIM, 0.05": ("losses.ssim=0.05",),
+    "the report's: 0.7 MSE + 0.3 MSE to the teacher + 0.1 edge": (
+        "losses.l1=0.0", "losses.teacher_l1=0.0", "losses.mse=0.7", "losses.teacher_mse=0.3", "losses.edge=0.1",
+    ),
+    "in units of the input's error": (
+        "losses.l1=0.0", "losses.teacher_l1=0.0", "losses.relative_l1=1.0", "losses.teacher_relative_l1=1.0",
+    ),
+    "teacher rounded to 8 bits": ("teacher.rounded=true",),
+    "plain blocks": ("student.block=plain",),
+    "twice the steps": ("schedule.epochs=6",),
+    "a sixth of the steps": _BRIEF,
+    "a sixth of the steps, + affinity, 0.1": (*_BRIEF, "losses.affinity=0.1"),
+}  # fmt: skip
+"""By name: what is set in the recipe."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("ACUTANCE_DATA"), help="the data folder")
+    parser.add_argument("--cache", type=Path, default=Path("runs") / "cache", help="prepared pictures")
+    parser.add_argument("--runs", type=Path, default=Path("runs") / "ablation", help="where runs are kept")
+    parser.add_argument("--seeds", default="1,2", help="with commas between")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
+    parser.add_argument("--from-json", action="store_true", help="run nothing; make the table from --out")
+    parser.add_argument("--update", type=Path, metavar="PAGE", help="rewrite the table between its markers")
+    options = parser.parse_args(arguments)
+    try:
+        if not options.from_json:
+            if options.data is None:
+                raise UsageError("name the data folder with --data or ACUTANCE_DATA")
+            save_json(measure(options), options.out)
+        text = table(load_json(options.out))
+        print(text)
+        if options.update is not None:
+            update_between(options.update, BEGIN, END, text)
+    except AcutanceError as error:
+        print(f"ablation: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    rows = []
+    for number, (name, changes) in enumerate(VARIANTS.items()):
+        for seed in (int(s) for s in options.seeds.split(",")):
+            recipe = load_config(ROOT / "configs" / "fast-clean-x2.toml", [*_BASE, *changes, f"train.seed={seed}"])
+            result = distill(recipe, data_root=options.data, cache=options.cache, out=options.runs / f"{number}-{seed}")
+            if result.student_file is None:
+                raise UsageError(f"{recipe.name} leaves no student to measure")
+            found = evaluate_set(
+                ImageFolder(options.data / "test" / "Set5"),
+                [StudentRestorer(result.student_file)],
+                name="Set5",
+                factor=2.0,
+            )
+            set5 = found.restorers[0].mean["psnr_y"]
+            rows.append(
+                {"variant": name, "seed": seed, "steps": recipe.steps, "set": list(changes),
+                 "psnr_validation": round(result.training.best_psnr, 4), "psnr_set5": round(float(set5), 4)}
+            )  # fmt: skip
+            print(rows[-1], file=sys.stderr, flush=True)
+    return {
+        "command": "python benchmarks/ablation.py --data DATA",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "versions": versions_of(("acutance", "numpy", "torch")),
+        "rows": rows,
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    lines = []
+    for name in dict.fromkeys(row["variant"] for row in report["rows"]):
+        rows = [row for row in report["rows"] if row["variant"] == name]
+        figures = []
+        for key in ("psnr_validation", "psnr_set5"):
+            values = [row[key] for row in rows]
+            figures.append(f"{np.mean(values):.3f} ± {(max(values) - min(values)) / 2:.3f}")
+        lines.append([name, f"{rows[0]['steps']:,}", str(len(rows)), *figures])
+    heads = ["loss", "steps", "seeds", "validation, dB", "Set5 x2, dB"]
+    foot = (
+        f"`fast`, x2 bicubic, half the spread over seeds behind ±. Measured {report['date']} by `{report['command']}`."
+    )
+    return f"{render(heads, lines, markdown=True)}\n\n{foot}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
