@@ -169,7 +169,7 @@ def test_the_first_packet_cannot_be_lost(picture: NDArray[np.uint8]) -> None:
         encode_decode(_clip(picture, 2), codec="vp8", bitrate_kbps=100, lost=[0])
 
 
-# -- a rate that changes in mid-stream ----------------------------------------------------------------------------------
+# -- a rate that changes in mid-stream ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("codec", CODECS)
