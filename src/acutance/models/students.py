@@ -17,9 +17,9 @@ __all__ = ["TIERS", "StudentNet"]
 TIERS = {
     "fast": StudentShape(unshuffle=2, channels=8, depth=7),
     "balanced": StudentShape(unshuffle=2, channels=12, depth=7),
-    "quality": StudentShape(unshuffle=2, channels=24, depth=11),
+    "quality": StudentShape(unshuffle=2, channels=24, depth=7),
 }
-"""The shapes of the tiers: 1,152, 2,484 and 14,688 multiply-accumulates per pixel."""
+"""The shapes of the tiers: 1,152, 2,484 and 9,504 multiply-accumulates per pixel."""
 
 
 class StudentNet(nn.Module):
