@@ -3,9 +3,10 @@
     python benchmarks/calibrate.py --data FOLDER             measures, writes benchmarks/results/thresholds.json
     python benchmarks/calibrate.py --data FOLDER --write     also puts the thresholds into the bundled weight files
 
-FOLDER (or ACUTANCE_DATA) holds ``clips`` and ``val/clic2025``. Content is the call test's x2 rung of the validation
-clips (H.264 at the middle rate), and the stills scaled down and up by two. Each runs through a session with one
-threshold after the other, as a file job would, until PSNR on luma, mean over frames, has lost more than it may. The
+FOLDER (or ACUTANCE_DATA) holds ``clips`` and ``val/clic2025``. Content is what a student is for: the validation clips
+as its first factor's rung of the call test leaves them (H.264, middle rate), and, for students of the task clean, the
+stills scaled down and up by it. Each runs through a session with one threshold after the other, as a file job would,
+until PSNR on luma, mean over frames, has lost more than it may. The
 least of what the contents allow is the student's threshold. A call is to lose no more than 0.02 dB; what is allowed
 here is less, since other calls are other content. Stills, which stand for video without compression, may lose 0.05 dB.
 New weights bring no threshold: run this after
@@ -108,12 +109,18 @@ def calibrate(options: argparse.Namespace) -> dict[str, Any]:
     if unknown or not names:
         raise UsageError(f"no bundled student is called {', '.join(unknown) or 'nothing'}")
     setting = Setting(data=None if options.data is None else Path(options.data))
-    contents = [*clips(setting, options.frames), stills(setting.folder / STILLS, options.stills)]
-    students = {}
-    for name in names:
-        student = load_student(bundled_models()[name])
-        engine = open_engine(student, options.engine, threads=options.threads)
-        students[name] = _student_report(student, engine, contents)
+    shown = {name: load_student(bundled_models()[name]) for name in names}
+    students, frames = {}, {}
+    for factor in sorted({first_factor(student) for student in shown.values()}):
+        moving = list(clips(setting, options.frames, factor))
+        tasks = {"call": moving, "clean": moving}
+        of_factor = {name: student for name, student in shown.items() if first_factor(student) == factor}
+        if any(student.spec.task != "call" for student in of_factor.values()):
+            tasks["clean"] = [*moving, stills(setting.folder / STILLS, options.stills, factor)]
+        for name, student in of_factor.items():
+            engine = open_engine(student, options.engine, threads=options.threads)
+            students[name] = _student_report(student, engine, tasks.get(student.spec.task, tasks["clean"]))
+        frames |= {content.name: len(content.shown) for content in tasks["clean"]}
     return {
         "command": _command(options),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -121,8 +128,8 @@ def calibrate(options: argparse.Namespace) -> dict[str, Any]:
         "versions": versions_of(("acutance", "numpy", "av", "pillow")),
         "limit_db": LIMIT_DB,
         "calibrated_to_db": CALIBRATED_TO_DB,
-        "frames": {content.name: len(content.shown) for content in contents},
-        "students": students,
+        "frames": frames,
+        "students": {name: students[name] for name in names},
     }
 
 
@@ -166,16 +173,21 @@ def _most(content: Content) -> float:
 # -- content --------------------------------------------------------------------------------------------------------
 
 
-def clips(setting: Setting, frames: int) -> Iterator[Content]:
-    """The validation clips as calls bring them: the x2 rung, H.264 at the middle rate."""
+def first_factor(student: Student) -> float:
+    """That a student is calibrated at."""
+    return min(student.spec.factors, default=2.0)
+
+
+def clips(setting: Setting, frames: int, factor: float) -> Iterator[Content]:
+    """The validation clips as calls bring them: the factor's rung, H.264 at the middle rate."""
     for name in VAL_CLIPS:
         path = clip_path(setting, name)
-        (rung,) = call_rung(path, (rung_rates(path)[1],), frames)
+        (rung,) = call_rung(path, (rung_rates(path)[1],), frames, factor)
         yield Content(name, rung.truth, rung.shown, moving=True)
 
 
-def stills(folder: Path, limit: int | None) -> Content:
-    """Pictures that fit into 1920x1080 (upright ones into 1080x1920), luma scaled down and up by two.
+def stills(folder: Path, limit: int | None, factor: float) -> Content:
+    """Pictures that fit into 1920x1080 (upright ones into 1080x1920), luma scaled down and up by the factor.
 
     limit: no more than so many. Raises InputNotFoundError where there are none.
     """
@@ -186,8 +198,8 @@ def stills(folder: Path, limit: int | None) -> Content:
         long_side, short_side = max(height, width), min(height, width)
         share = min(1.0, 1920 / long_side, 1080 / short_side)
         luma = yuv420_from_rgb(resize(rgb, round(width * share), round(height * share))).luma
-        truth.append(crop_to_multiple(luma, 4))
-    return Content(STILLS, truth, [down_up(luma, 2.0).same_size for luma in truth], moving=False)
+        truth.append(crop_to_multiple(luma, 4 if factor == 2 else 12))
+    return Content(STILLS, truth, [down_up(luma, factor).same_size for luma in truth], moving=False)
 
 
 # -- thresholds -----------------------------------------------------------------------------------------------------

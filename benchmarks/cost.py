@@ -29,7 +29,7 @@ from acutance.models.cost import Cost, measure_cost
 from acutance.models.report2025 import Report2025
 from acutance.models.teachers import SRResNet, load_teacher
 from acutance.sharpener import FrameSharpener
-from acutance.zoo import bundled_models, find_student
+from acutance.zoo import TIERS, find_student
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "cost.json"
@@ -77,7 +77,8 @@ def measure(data: Path, rounds: int) -> dict[str, Any]:
         )
         runs.append((run, repeats))
 
-    for name in bundled_models():
+    for tier in TIERS:  # students of one tier cost the same
+        name = find_student(tier).spec.name
         sharpener = FrameSharpener(name)
         shape = sharpener.student.spec.shape
         cost = Cost(shape.parameters, shape.macs_per_pixel)

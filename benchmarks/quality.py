@@ -42,7 +42,13 @@ from acutance.zoo import bundled_models, find_student
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results" / "quality.json"
 SETS = ("Set5", "Set14", "B100", "Kodak24", "Urban100_sub15")
-TEACHERS = ("LKDN_x2", "upconv7_photo_plain_x2")
+FACTORS = (2.0, 1.5, 3.0, 4.0)
+TEACHERS = {
+    2.0: ("LKDN_x2", "upconv7_photo_plain_x2", "training/teachers/SRResNet_x2"),
+    3.0: ("LKDN_x3",),
+    4.0: ("LKDN_x4",),
+}
+"""By factor: in FOLDER/teachers, or trained here."""
 CHOOSE_ON = "val/cid22"
 CONVENTIONS = (
     "Pictures are cropped to a multiple of 12, scaled down and up with Pillow's bicubic on 8-bit RGB; PSNR and SSIM "
@@ -82,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a student trained without a teacher; those in training/controls where not given",
     )  # fmt: skip
     parser.add_argument("--report", type=Path, metavar="FILE", help="a checkpoint of the report's student: adds x4")
+    parser.add_argument("--factors", nargs="*", type=float, default=list(FACTORS), help="of the scaling")
     parser.add_argument("--sets", nargs="*", default=list(SETS), help=f"folders in test/ ({', '.join(SETS)})")
     parser.add_argument("--limit", type=int, help="no more than so many pictures of a set, for a quick look")
     parser.add_argument("--threads", type=int, help="of the students' engine")
@@ -104,23 +111,28 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     data = _data(options.data)
     students = _students(options)
     weights: dict[str, dict[str, Any]] = {r.name: _provenance(r) for r in students}
-    x2, unsharp = _filters_x2(data)
-    x2 += students
-    for name in TEACHERS:
-        teacher = TeacherRestorer(data / "teachers" / f"{name}.safetensors", cache=options.cache)
-        weights[name] = {"sha256": teacher.sha256}
-        x2.append(teacher)
+    filters, unsharp = _filters_x2(data)
     collector = None
-    if options.sheet:
-        chooser = next((r.name for r in x2 if r.kind == "student"), TEACHERS[0])
-        collector = CropCollector(_columns(x2), after=chooser, rows=8)
-    results = [_measure_set(data, name, x2, 2.0, options, collector) for name in options.sets]
-    if options.report is not None:
-        report = ReportRestorer(options.report)
-        weights[report.name] = {"sha256": _sha256(options.report)}
-        x4: list[Restorer] = [InputRestorer(), ResizeRestorer("lanczos"), report]
-        x4.append(TeacherRestorer(data / "teachers" / "LKDN_x4.safetensors", cache=options.cache))
-        results += [_measure_set(data, name, x4, 4.0, options, None) for name in options.sets]
+    results = []
+    for factor in options.factors:
+        methods: list[Restorer] = [InputRestorer(), ResizeRestorer("bilinear"), ResizeRestorer("lanczos")]
+        if factor == 2:
+            methods = list(filters)
+        methods += [s for s in students if factor in s.student.spec.factors]
+        for name in TEACHERS.get(factor, ()):
+            folder = ROOT if "/" in name else data / "teachers"
+            teacher = TeacherRestorer(folder / f"{name}.safetensors", cache=options.cache)
+            weights[teacher.name] = {"sha256": teacher.sha256}
+            methods.append(teacher)
+        if options.report is not None and factor == 4:
+            report = ReportRestorer(options.report)
+            weights[report.name] = {"sha256": _sha256(options.report)}
+            methods.append(report)
+        if options.sheet and factor == 2:
+            chooser = next((r.name for r in methods if r.kind == "student"), methods[-1].name)
+            collector = CropCollector(_columns(methods), after=chooser, rows=8)
+        for name in options.sets:
+            results.append(_measure_set(data, name, methods, factor, options, collector if factor == 2 else None))
     if collector is not None:
         note = f"Where {chooser} changed the input most. PSNR on luma of the square; best in green."
         draw_sheet(collector.crops, title="x2 bicubic", note=note).save(options.sheet)
@@ -158,18 +170,18 @@ def _filters_x2(data: Path) -> tuple[list[Restorer], dict[str, Any]]:
     return [*filters, UnsharpRestorer(setting, chosen_on=CHOOSE_ON)], made
 
 
-def _students(options: argparse.Namespace) -> list[Restorer]:
+def _students(options: argparse.Namespace) -> list[StudentRestorer]:
     """The students, each followed by its control."""
     models = list(bundled_models()) if options.models is None else options.models
     controls = _controls(options.control)
     if not models and not controls:
         print("quality: no student is bundled or given; measuring the others", file=sys.stderr)
-    made: list[Restorer] = []
+    made: list[StudentRestorer] = []
     for model in models:
         student = StudentRestorer(find_student(model), threads=options.threads)
         made.append(student)
         for name, control in list(controls.items()):
-            if name.startswith(student.name) or control.student.spec.name == student.name:
+            if name == f"{student.name}-control" or control.student.spec.name == student.name:
                 made.append(controls.pop(name))
     return [*made, *controls.values()]
 
@@ -211,7 +223,8 @@ def _measure_set(
 def _columns(restorers: Sequence[Restorer]) -> dict[str, str]:
     shown = [r for r in restorers if r.kind in _SHEET_KINDS or r.name == "unsharp"]
     titles = {"input": "before ({})", "teacher": "{} (teacher)"}
-    return {r.name: titles.get(r.kind, "{}").format(r.name) for r in shown if r.name not in TEACHERS[1:]}
+    first = next((r.name for r in shown if r.kind == "teacher"), "")
+    return {r.name: titles.get(r.kind, "{}").format(r.name) for r in shown if r.kind != "teacher" or r.name == first}
 
 
 def _provenance(restorer: Restorer) -> dict[str, Any]:
@@ -245,6 +258,8 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--control", f"{name}={path.name}"]
     if options.report is not None:
         words += ["--report", options.report.name]
+    if tuple(options.factors) != FACTORS:
+        words += ["--factors", *(f"{f:g}" for f in options.factors)]
     if tuple(options.sets) != SETS:
         words += ["--sets", *options.sets]
     if options.limit is not None:

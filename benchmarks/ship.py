@@ -19,7 +19,7 @@ from typing import Any
 
 from acutance.distill.options import load_config
 from acutance.errors import AcutanceError, InputNotFoundError
-from acutance.spec import Student, load_student, save_student
+from acutance.spec import Student, StudentSpec, load_student, save_student
 from acutance.zoo import bundled_models
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,11 +31,12 @@ RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
 
 _PURPOSE = {
     "clean": """Pictures and video that were scaled up by {factors} with a bicubic filter. It knows no compression: on a
-stream of few bits it also sharpens what the encoder left behind (a lower `--strength` helps). On sharp input it does
-harm: fine detail at full contrast is beyond anything it has seen, and nothing holds it back yet.""",
-    "call": """Video that was compressed as calls are, at its own size or scaled up by {factors}, by H.264, VP8, VP9 or
-AV1 (`benchmarks/calls.py` measures it on those). On pictures that are blurred and not compressed, as in the table, the
-`clean` students give more. A first one: it does not yet beat its input on every call.""",
+stream of few bits it also sharpens what the encoder left behind. On sharp pictures it does harm, since fine detail at
+full contrast is beyond anything it has seen: `auto` and the tiers' names choose it only where it fits.""",
+    "call": """Video that came through an encoder (H.264, VP8, VP9, AV1) at the rates of calls, {how};
+`benchmarks/calls.py` measures it on those. On pictures that are blurred and not compressed, as in the table, the
+`clean` students give more. On what was scaled by another factor it does harm: `auto` and the tiers' names choose it
+only where it fits.""",
 }
 
 
@@ -85,30 +86,39 @@ def describe() -> Iterator[str]:
     CARDS.mkdir(parents=True, exist_ok=True)
     for name, path in bundled_models().items():
         student = load_student(path)
-        figures = _figures(report, name, student.spec.factors)
+        figures = _figures(report, student.spec)
         student = replace(student, spec=replace(student.spec, quality=figures))
         save_student(student, path)
         (CARDS / f"{name}.md").write_text(_card(student, report), encoding="utf-8")
-        yield f"{name}: Set5 {figures['Set5']['psnr_y']:.2f} dB"
+        yield f"{name}: Set5 {figures['Set5']['psnr_y']:.2f} dB" if figures else f"{name}: for calls of full size alone"
 
 
-def _figures(report: dict[str, Any], name: str, factors: Sequence[float]) -> dict[str, dict[str, float]]:
-    """By set: PSNR and SSIM on luma, of the input too, and the share of the teacher's gain."""
+def _results(report: dict[str, Any], spec: StudentSpec) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """(name, results, methods by name) of every set at a factor that the student is for, its first factor first. A set
+    at another than the first is named with its factor."""
+    order = sorted(spec.factors)
+    for results in sorted(report["sets"], key=lambda r: r["factor"]):
+        if results["factor"] in order:
+            methods = {m["name"]: m for m in results["methods"]}
+            if spec.name not in methods:
+                raise InputNotFoundError(f"{RESULTS}: holds no figures of {spec.name}; measure again")
+            first = results["factor"] == min(f for f in order if f > 1)
+            yield results["name"] + ("" if first else f" x{results['factor']:g}"), results, methods
+
+
+def _figures(report: dict[str, Any], spec: StudentSpec) -> dict[str, dict[str, float]]:
+    """By set: PSNR and SSIM on luma, of the input too, and the share of the teacher's gain where there is one."""
     figures = {}
-    for results in report["sets"]:
-        methods = {m["name"]: m for m in results["methods"]}
-        if results["factor"] not in factors:
-            continue
-        if name not in methods:
-            raise InputNotFoundError(f"{RESULTS}: holds no figures of {name}; measure again")
+    for name, _, methods in _results(report, spec):
         source = next(m for m in methods.values() if m["kind"] == "input")
-        mine = methods[name]
-        figures[results["name"]] = {
+        mine = methods[spec.name]
+        figures[name] = {
             "psnr_y": round(mine["mean"]["psnr_y"], 4),
             "ssim_y": round(mine["mean"]["ssim_y"], 6),
             "psnr_y_input": round(source["mean"]["psnr_y"], 4),
-            "teacher_share": round(mine["teacher_share"], 4),
         }
+        if mine["teacher_share"] is not None:
+            figures[name]["teacher_share"] = round(mine["teacher_share"], 4)
     return figures
 
 
@@ -116,18 +126,19 @@ def _card(student: Student, report: dict[str, Any]) -> str:
     spec, shape = student.spec, student.spec.shape
     control = f"{spec.name}-control"
     rows = []
-    for results in report["sets"]:
-        if results["factor"] not in spec.factors:
-            continue
-        methods = {m["name"]: m for m in results["methods"]}
+    for name, results, methods in _results(report, spec):
         mine = methods[spec.name]
-        against = f"{methods[control]['mean']['psnr_y']:.2f}" if control in methods else "-"
+        against = f"{methods[control]['mean']['psnr_y']:.2f}" if control in methods else "–"
         source = next(m for m in methods.values() if m["kind"] == "input")["mean"]
+        teacher = methods.get(results["teacher"] or "")
         rows.append(
-            f"| {results['name']} | {source['psnr_y']:.2f} | **{mine['mean']['psnr_y']:.2f}** | "
-            f"{mine['mean']['ssim_y']:.4f} | {against} | {methods[results['teacher']]['mean']['psnr_y']:.2f} | "
-            f"{mine['teacher_share']:.0%} | {mine['mean_psnr_y_to_teacher']:.2f} |"
+            f"| {name} | {source['psnr_y']:.2f} | **{mine['mean']['psnr_y']:.2f}** | "
+            f"{mine['mean']['ssim_y']:.4f} | {against} | "
+            + (f"{teacher['mean']['psnr_y']:.2f} | {mine['teacher_share']:.0%}" if teacher else "– | –")
+            + (f" | {mine['mean_psnr_y_to_teacher']:.2f} |" if teacher else " | – |")
         )
+    if not rows:
+        rows = ["| – | – | – | – | – | – | – | – |"]
     return f"""# {spec.name}
 
 *Made by `python benchmarks/ship.py describe`; do not edit.*
@@ -139,7 +150,7 @@ def _card(student: Student, report: dict[str, Any]) -> str:
 | cost | {shape.parameters:,} parameters, {shape.macs_per_pixel:,.0f} multiply-accumulates per pixel |
 | trained on | {spec.data} |
 | degradation | {spec.degradation} |
-| teacher | {spec.teacher} |
+| teacher | {spec.teacher or "none: it learned from the truth alone"} |
 | steps | {spec.steps:,} |
 | recipe | [`configs/{spec.name}.toml`](../../configs/{spec.name}.toml), SHA-256 `{spec.config_sha256[:16]}...` |
 | activity threshold on video | {spec.threshold} |
@@ -147,8 +158,9 @@ def _card(student: Student, report: dict[str, Any]) -> str:
 
 ## Measured
 
-PSNR on luma in dB, x2 bicubic, mean over the pictures of each set. The control is the same network on the same data,
-with the same seed and steps, and without a teacher. The share is of the teacher's gain over the input.
+PSNR on luma in dB, mean over the pictures of each set, scaled down and up (bicubic) by what the student is for, and not
+compressed. The control is the same network on the same data, with the same seed and steps, and without a teacher. The
+share is of the gain of LKDN, the teacher for that factor, over the input.
 
 | set | input | this | SSIM | control | teacher | share | PSNR to the teacher |
 |---|---|---|---|---|---|---|---|
@@ -158,8 +170,14 @@ Measured {report["date"]} by `{report["command"]}`.
 
 ## What it is for, and what not
 
-{_PURPOSE[spec.task].format(factors=" or ".join(f"{f:g}" for f in spec.factors if f > 1))}
+{_purpose(spec)}
 """
+
+
+def _purpose(spec: StudentSpec) -> str:
+    factors = " or ".join(f"{f:g}" for f in spec.factors if f > 1)
+    how = f"and was scaled up by {factors}" if factors else "at its own size"
+    return _PURPOSE[spec.task].format(factors=factors, how=how)
 
 
 if __name__ == "__main__":

@@ -62,10 +62,10 @@ def test_stills_do_not_carry_over_into_each_other(calibrate: ModuleType, engine:
 def test_stills_fit_into_full_hd_and_divide_by_four(calibrate: ModuleType, tmp_path: Path) -> None:
     for name, size in (("a", (2100, 150)), ("b", (130, 2100)), ("c", (50, 42))):
         Image.new("RGB", size, "red").save(tmp_path / f"{name}.png")
-    made = calibrate.stills(tmp_path, None)
+    made = calibrate.stills(tmp_path, None, 2.0)
     assert [t.shape for t in made.truth] == [(136, 1920), (1920, 116), (40, 48)]
     assert [s.shape for s in made.shown] == [t.shape for t in made.truth]
-    assert len(calibrate.stills(tmp_path, 1).truth) == 1
+    assert len(calibrate.stills(tmp_path, 1, 2.0).truth) == 1
 
 
 def test_a_threshold_is_written_and_all_else_stays(calibrate: ModuleType, student_file: Path, tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_the_report_has_the_least_of_what_the_contents_allow(
     named = calibrate.Content(calibrate.VAL_CLIPS[0], moving.truth, moving.shown, True)
     worse = calibrate.Content("made worse", moving.shown, moving.shown, moving=False)  # any threshold is a gain
     monkeypatch.setattr(calibrate, "bundled_models", lambda: {"tiny": path})
-    monkeypatch.setattr(calibrate, "clips", lambda setting, frames: [named])
-    monkeypatch.setattr(calibrate, "stills", lambda folder, limit: worse)
+    monkeypatch.setattr(calibrate, "clips", lambda setting, frames, factor: [named])
+    monkeypatch.setattr(calibrate, "stills", lambda folder, limit, factor: worse)
     monkeypatch.setattr(calibrate, "_HIGHEST", 40)
     (tmp_path / "clips").mkdir()
     out = tmp_path / "thresholds.json"

@@ -168,7 +168,7 @@ def test_benchmark_writes_json_and_the_readme(
     data: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     benchmark = load_benchmark()
-    monkeypatch.setattr(benchmark, "TEACHERS", ())
+    monkeypatch.setattr(benchmark, "TEACHERS", {})
     out, readme = tmp_path / "quality.json", tmp_path / "README.md"
     readme.write_text("# top\n<!-- quality:begin -->\nold\n<!-- quality:end -->\nbottom\n")
     arguments = ["--data", str(data), "--models", model, "--control", f"alone={model}", "--sets", "Tiny"]

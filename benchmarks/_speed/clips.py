@@ -67,19 +67,21 @@ def timing_clip(path: Path, size: tuple[int, int], frames: int) -> Clip:
 
 
 @cache
-def call_rung(path: Path, rates: tuple[float, ...], frames: int) -> list[Rung]:
+def call_rung(path: Path, rates: tuple[float, ...], frames: int, factor: float = 2.0) -> list[Rung]:
     """The x2 rung of the call test with H.264: truth is the clip at 960x540 or 720x1280, the call half of it.
 
-    rates: kbit/s. frames: how many, from the second second on; the call test takes 120. A clip that is smaller is its
-    own truth, its call as many bits per pixel.
+    rates: kbit/s of the x2 rung. frames: how many, from the second second on; the call test takes 120. A clip that is
+    smaller is its own truth, its call as many bits per pixel. factor: other rungs, with as many bits per pixel.
     """
     rate, source = _read(path, frames)
     height, width = source[0].luma.shape
     size = (720, 1280) if height > width else (960, 540)
     share = min(1.0, width * height / (size[0] * size[1]))
-    width, height = size if share == 1.0 else (width // 4 * 4, height // 4 * 4)
+    multiple = 4 if factor == 2 else 12
+    width, height = size if share == 1.0 else (width // multiple * multiple, height // multiple * multiple)
     truth = [_scaled(f, width, height) for f in source]
-    low = [_scaled(f, width // 2, height // 2) for f in truth]
+    low = [_scaled(f, round(width / factor) // 2 * 2, round(height / factor) // 2 * 2) for f in truth]
+    share *= (2 / factor) ** 2
     rungs = []
     for kbps in rates:
         call = encode_decode(low, codec="h264", bitrate_kbps=kbps * share, frame_rate=rate)
