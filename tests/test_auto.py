@@ -128,12 +128,14 @@ def test_a_fade_from_black_is_waited_for(photograph: Luma) -> None:
     [
         ("fast", "call", 2.0, "fast-call-x2"),
         ("fast", "clean", 2.0, "fast-clean-x2"),
-        ("fast", "clean", 1.0, "fast-call-x1"),
-        ("fast", "clean", 3.0, "fast-call-x3-4"),
+        ("fast", "call", 1.0, "fast-call-x1"),
+        ("fast", "clean", 1.0, None),  # pictures that are sharp are left alone
+        ("fast", "clean", 3.0, "fast-call-x3-4"),  # the factor before the task
         ("fast", "call", 8.0, "fast-call-x3-4"),
-        ("quality", "call", 4.0, "quality-clean-x2"),
-        ("quality", "clean", 1.0, None),
-        ("balanced", "call", 2.0, None),
+        ("quality", "clean", 2.0, "quality-clean-x2"),
+        ("quality", "call", 2.0, "fast-call-x2"),  # the task before the tier
+        ("quality", "call", 4.0, "fast-call-x3-4"),
+        ("balanced", "clean", 2.0, "fast-clean-x2"),  # not a dearer one
     ],
 )
 def test_the_zoo_knows_the_nearest(tier: str, task: str, factor: float, student: str | None) -> None:

@@ -72,13 +72,13 @@ def test_the_published_figures_are_of_the_bundled_weights() -> None:
 
 @pytest.mark.long  # a bicubic round trip and three students on five pictures: a few seconds
 def test_the_published_set5_figures_can_be_measured_again(data_folder: Path) -> None:
-    from acutance import Sharpener
     from acutance.data.folders import ImageFolder
     from acutance.degrade import crop_to_multiple, down_up
     from acutance.metrics import psnr_y
+    from acutance.sharpener import FrameSharpener
 
     pictures = [crop_to_multiple(image.load()) for image in ImageFolder(data_folder / "test" / "Set5")]
     for tier in ("fast", "balanced", "quality"):
-        sharpener = Sharpener(tier)
+        sharpener = FrameSharpener(tier)
         values = [psnr_y(sharpener(down_up(p, 2).same_size), p, border=2) for p in pictures]
-        assert sum(values) / 5 == pytest.approx(sharpener.inner.student.spec.quality["Set5"]["psnr_y"], abs=2e-3)
+        assert sum(values) / 5 == pytest.approx(sharpener.student.spec.quality["Set5"]["psnr_y"], abs=2e-3)

@@ -54,16 +54,22 @@ def factors_of(name: str) -> tuple[float, ...]:
 
 
 def student_for(tier: str, task: str, factor: float) -> str | None:
-    """The bundled student of a tier for what was scaled up by ``factor``.
+    """The bundled student, of a tier or a cheaper one, for what was scaled up by ``factor``.
 
-    One for the task and that very factor; else for the other task and that factor; else, above 1, of the task for the
-    nearest factor above 1. None where there is none: what was not scaled up must not be sharpened as if it had been.
+    For that very factor where there is one, else, above 1, for the nearest above 1; then of that task rather than of
+    another; then of that tier rather than of a cheaper one. None where there is none: what was not scaled up is only
+    given to a student of its task that was trained for it.
     """
-    names = [name for name in bundled_models() if name.startswith(f"{tier}-")]
+    allowed = TIERS[: TIERS.index(tier) + 1]
 
-    def rank(name: str) -> tuple[float, bool, int]:
+    def rank(name: str) -> tuple[float, bool, int, int]:
+        its_tier, its_task = name.split("-")[:2]
         distance = min(abs(math.log(f / factor)) for f in factors_of(name) if f > 1 or factor == 1)
-        return round(distance, 6), name.split("-")[1] != task, len(factors_of(name))
+        return round(distance, 6), its_task != task, -TIERS.index(its_tier), len(factors_of(name))
 
-    fits = [n for n in names if (1.0 in factors_of(n) if factor == 1 else any(f > 1 for f in factors_of(n)))]
+    names = [name for name in bundled_models() if name.split("-")[0] in allowed]
+    if factor == 1:
+        fits = [name for name in names if 1.0 in factors_of(name) and name.split("-")[1] == task]
+    else:
+        fits = [name for name in names if any(f > 1 for f in factors_of(name))]
     return min(fits, key=rank, default=None)

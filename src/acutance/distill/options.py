@@ -105,7 +105,7 @@ class TeacherOptions:
     """Who teaches."""
 
     weights: str = ""
-    """Weight file, relative to the data root. Empty: no teacher."""
+    """Weight file, relative to the data root, or to the current folder. Empty: no teacher."""
     sees: str = "degraded"
     """degraded: the low-resolution picture as the student's input had it; clean: a bicubic one that is not degraded
     otherwise (a privileged teacher; where the input is better than what it makes, the truth takes its place)."""

@@ -145,10 +145,10 @@ def distill(
             (out / name).unlink(missing_ok=True)
     student = build_student(options)
     if options.student.start:
-        _begin_with(student, load_teacher(data_root / options.student.start), options)
+        _begin_with(student, load_teacher(_weights(data_root, options.student.start)), options)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task_needs_teacher = any(getattr(options.losses, name) for name in TAUGHT)
-    teacher = load_teacher(data_root / options.teacher.weights) if task_needs_teacher else None
+    teacher = load_teacher(_weights(data_root, options.teacher.weights)) if task_needs_teacher else None
     task = DistillationTask(
         student,
         options.losses,
@@ -198,6 +198,12 @@ def distill(
         spec = student_spec(options, steps=result.steps, teacher=figures)
         save_student(result.best.to_student(spec), student_file)
     return DistillResult(result, figures, student_file, report(result.best))
+
+
+def _weights(data_root: Path, name: str) -> Path:
+    """Below the data root; or, as those trained here are, below the current folder."""
+    path = data_root / name
+    return Path(name) if not path.exists() and Path(name).exists() else path
 
 
 def _begin_with(student: nn.Module, source: Teacher, options: RunOptions) -> None:
