@@ -154,14 +154,16 @@ def _restorers(options: Options, pictures: "ImageFolder") -> list["Restorer"]:
         StudentRestorer,
         TeacherRestorer,
     )
-    from acutance.zoo import bundled_models
+    from acutance.zoo import bundled_models, factors_of
 
     restorers: list[Restorer] = [InputRestorer(options.up)]
     filters: tuple[Filter, ...] = ("bilinear", "lanczos")
     restorers += [ResizeRestorer(f) for f in filters if f != options.up]
     if options.unsharp or options.unsharp_on is not None:
         restorers.append(_unsharp(options, pictures))
-    models = options.model or tuple(bundled_models())
+    # Those for this factor; where there is none, all, each with a caution.
+    fitting = tuple(m for m in bundled_models() if options.factor in factors_of(m))
+    models = options.model or fitting or tuple(bundled_models())
     restorers += [StudentRestorer(m, strength=options.strength, threads=options.threads) for m in models]
     _distinguish(restorers, models)
     if options.report is not None:
