@@ -174,6 +174,74 @@ def test_the_reports_student_trains_on_rgb_and_is_measured_on_luma(places):
     assert (places["out"] / "report.html").exists()
 
 
+TEACHER_RUN = [*QUICK, "epochs=1", "steps_per_epoch=3", "tier=lkdn"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_teacher_is_trained_and_can_teach(places, precision):
+    options = load_config(CONFIG, [*TEACHER_RUN, f"train.precision={precision}"])
+    result = distill(options, **places)
+    teacher = load_teacher(result.student_file)
+    assert (teacher.architecture, teacher.scale) == ("LKDN", 2)
+    assert teacher.restore(np.full((20, 24, 3), 90, np.uint8)).shape == (40, 48, 3)
+    lines = (places["out"] / "manifest.jsonl").read_text().splitlines()
+    assert {json.loads(line)["set"] for line in lines} == {"training", "validation"}
+    assert all(json.loads(line)["factor"] == 2 for line in lines)
+    # It goes on from given weights, which have to be its own kind's.
+    name = str(result.student_file)
+    again = distill(
+        load_config(CONFIG, [*TEACHER_RUN, f"student.start={name}", "lr=1e-9"]).without_teacher(),
+        **{**places, "out": places["out"] / "again"},
+    )
+    before, after = teacher.module.state_dict(), load_teacher(again.student_file).module.state_dict()
+    assert all(torch.allclose(before[key], after[key], atol=2e-3) for key in before)
+    with pytest.raises(ConfigError, match="LKDN x2, which this run does not train"):
+        distill(load_config(CONFIG, [*QUICK, "tier=srresnet", f"student.start={name}"]).without_teacher(), **places)
+
+
+def test_srresnet_is_trained_with_soap(places):
+    options = load_config(CONFIG, [*QUICK, "epochs=1", "steps_per_epoch=2", "tier=srresnet", "optimizer.name=soap"])
+    teacher = load_teacher(distill(options, **places).student_file)
+    assert (teacher.architecture, teacher.scale) == ("SRResNet", 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["tier=lkdn", "data.degradations=[{factor = [2, 3]}]"], "one factor"),
+        (["tier=lkdn", "data.degradations=[{factor = 1.5}]"], "one factor"),
+        (["student.start=x"], "student.start is for"),
+        (["train.precision=bfloat16"], "is for lkdn and srresnet"),
+        (["train.precision=float16"], "unknown"),
+    ],
+)
+def test_a_recipe_for_a_teacher_says_what_it_needs(places, change, message):
+    with pytest.raises(ConfigError, match=message):
+        distill(load_config(CONFIG, [*QUICK, *change]).without_teacher(), **places)
+
+
+def test_a_rounded_teacher_is_one_of_whole_code_values():
+    from acutance.data.pairs import Batch
+    from acutance.distill.losses import Prediction
+    from acutance.distill.options import LossOptions
+    from acutance.distill.task import DistillationTask
+    from acutance.models.students import StudentNet
+    from acutance.spec import StudentShape
+
+    rng = np.random.default_rng(0)
+    arrays = [rng.random((1, 1, 8, 8)).astype(np.float32) for _ in range(3)]
+    batch = Batch(None, *arrays)
+    net = StudentNet(StudentShape(2, 8, 1))
+    plain, rounded = (
+        DistillationTask(net, LossOptions(l1=1.0, teacher_l1=1.0), rounded=rounded).predict(batch)
+        for rounded in (False, True)
+    )
+    assert isinstance(rounded, Prediction)
+    np.testing.assert_array_equal(plain.teacher, arrays[2])
+    np.testing.assert_allclose(rounded.teacher * 255, np.rint(arrays[2] * 255), atol=1e-4)
+    assert not np.allclose(rounded.teacher, plain.teacher, atol=1e-4)
+
+
 def test_fresh_forgets_the_run_before(places):
     options = load_config(CONFIG, QUICK).without_teacher()
     distill(options, **places)
