@@ -37,10 +37,8 @@ _BRIEF = ("schedule.steps_per_epoch=500", "schedule.epochs=1", "schedule.warmup_
 VARIANTS: dict[str, tuple[str, ...]] = {
     "L1 to the truth + L1 to the teacher": (),
     "no teacher: L1 to the truth": _NO_TEACHER,
-    "L1 to the teacher alone": ("losses.l1=0.0",),
     "MSE to both": ("losses.l1=0.0", "losses.teacher_l1=0.0", "losses.mse=40.0", "losses.teacher_mse=40.0"),
-    "+ edge, 0.1": ("losses.edge=0.1",),
-    "+ edge, 1": ("losses.edge=1.0",),
+    "+ edge, 0.5": ("losses.edge=0.5",),
     "+ SSIM, 0.05": ("losses.ssim=0.05",),
     "the report's: 0.7 MSE + 0.3 MSE to the teacher + 0.1 edge": (
         "losses.l1=0.0", "losses.teacher_l1=0.0", "losses.mse=0.7", "losses.teacher_mse=0.3", "losses.edge=0.1",
@@ -50,7 +48,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     ),
     "teacher rounded to 8 bits": ("teacher.rounded=true",),
     "plain blocks": ("student.block=plain",),
-    "twice the steps": ("schedule.epochs=6",),
     "a sixth of the steps": _BRIEF,
     "a sixth of the steps, + affinity, 0.1": (*_BRIEF, "losses.affinity=0.1"),
 }  # fmt: skip
