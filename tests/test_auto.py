@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from acutance import Frame, auto, zoo
 from acutance.auto import AutoSharpener, Chooser, automatic_tier, open_sharpener
-from acutance.degrade import resize
+from acutance.degrade import Degradation, resize
 from acutance.errors import EngineError, ModelError, UsageError
 from acutance.frame import ColourInfo, ColourRange
+from acutance.metrics import blockiness
 from acutance.metrics.reach import REACH_FACTORS, detail_reach, reach_features
 from acutance.sharpener import FrameSharpener
 
@@ -59,6 +60,34 @@ def test_depth_and_range_do_not_matter(photograph: Luma) -> None:
     full = np.rint((photograph.astype(float) - 16) * 255 / 219).astype(np.uint8)
     np.testing.assert_allclose(deep, features, atol=1e-6)
     np.testing.assert_allclose(reach_features(full, full_range=True), features, atol=0.02)
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0, 4.0])
+def test_blocks_of_jpeg_are_seen_at_the_distance_that_scaling_gave_them(photograph: Luma, factor: float) -> None:
+    rgb = np.repeat(photograph[..., None], 3, axis=2)
+    plain, blocky = (
+        Degradation(factor=factor, jpeg_quality=quality).apply(rgb, np.random.default_rng(0)).degraded[..., 0].copy()
+        for quality in (None, 25)
+    )
+    assert blockiness(plain, 8 * factor) < 1.6 < 2 < blockiness(blocky, 8 * factor)
+    assert blockiness(blocky.astype(np.uint16) * 4, 8 * factor, bit_depth=10) == pytest.approx(
+        blockiness(blocky, 8 * factor)
+    )
+    assert blockiness(blocky[:60], 8 * factor) == 1.0
+    with pytest.raises(UsageError, match="8 pixels"):
+        blockiness(plain, 4)
+    with pytest.raises(UsageError, match="H x W"):
+        blockiness(rgb, 16)
+
+
+@pytest.mark.usefixtures("models")
+def test_a_picture_that_shows_blocks_gets_the_student_for_calls(photograph: Luma) -> None:
+    rgb = np.repeat(photograph[..., None], 3, axis=2)
+    sharpener = AutoSharpener("fast", engine="numpy")
+    for quality, student in ((None, "fast-clean-x2"), (25, "fast-call-x2")):
+        sharpener(Degradation(factor=2, jpeg_quality=quality).apply(rgb, np.random.default_rng(0)).degraded)
+        assert sharpener.choice is not None
+        assert sharpener.choice.student == student
 
 
 @pytest.mark.parametrize("plane", [np.full((200, 300), 90, np.uint8), np.zeros((63, 500), np.uint8)])

@@ -20,6 +20,7 @@ from acutance.engine.base import check_strength
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.luma import luma_from_rgb
+from acutance.metrics.blockiness import blockiness
 from acutance.metrics.reach import REACH_FACTORS, detail_reach, reach_features
 from acutance.sharpener import FrameSession, FrameSharpener, check_picture
 from acutance.spec import Student
@@ -35,6 +36,7 @@ VIDEO_TIER, PICTURE_TIER = "fast", "quality"
 _LOOK_EVERY = 15  # frames
 _KEEP = 0.5  # of what was seen before, from look to look
 _DOUBT = 0.4  # a picture that is as sharp as its size allows with this probability is taken for sharp
+_BLOCKY = 1.6  # the most that pictures without JPEG have is 1.55; at quality 70 most have more
 _SURE = 0.7  # the share that another factor needs before the choice changes: two looks in a row
 
 
@@ -54,7 +56,8 @@ class Chooser:
     """Decides on a student from the planes of one video, and again as it goes on.
 
     tier: ``fast``, ``balanced`` or ``quality``. task: ``call`` for what came through an encoder, ``clean`` for other
-    pictures. scaled_by: what the picture is known to have been scaled up by; what is seen can only be more.
+    pictures, where those that show the blocks of one after all get ``call``. scaled_by: what the picture is known to
+    have been scaled up by; what is seen can only be more.
     """
 
     def __init__(self, tier: str, *, task: str = "call", scaled_by: float = 1.0) -> None:
@@ -87,7 +90,10 @@ class Chooser:
         told = 0 if self._shares[0] >= _DOUBT else int(self._shares.argmax())
         factor = max(REACH_FACTORS[told], self._known)
         if undecided or (factor != self._choice.factor and self._shares[told] >= _SURE):
-            self._choice = _choose(self._tier, self._task, factor, known=factor == self._known)
+            task = self._task
+            if task == "clean" and factor > 1 and blockiness(luma, 8 * factor, bit_depth=bit_depth) >= _BLOCKY:
+                task = "call"
+            self._choice = _choose(self._tier, task, factor, known=factor == self._known)
         return self._choice
 
 

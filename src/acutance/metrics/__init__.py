@@ -1,5 +1,6 @@
 """How good, how sharp, how steady: measures on numpy arrays. Pictures first, the reference or source second."""
 
+from acutance.metrics.blockiness import blockiness
 from acutance.metrics.flicker import Flicker, FlickerMeter
 from acutance.metrics.gmsd import gmsd
 from acutance.metrics.overshoot import Overshoot, OvershootMeter, overshoot, overshoot_map
@@ -14,6 +15,7 @@ __all__ = [
     "ImageQuality",
     "Overshoot",
     "OvershootMeter",
+    "blockiness",
     "border_of",
     "gmsd",
     "image_quality",
