@@ -3,9 +3,8 @@
     python benchmarks/reach.py --data FOLDER --write     fit on the training pictures and clips, and measure
 
 FOLDER (or ACUTANCE_DATA) is the data folder. Training pictures and clips are filmed, scaled, compressed and scaled up
-again, at all factors, and pictures once more out of focus, at factors up to 2, since what is soft has not been scaled.
-A logistic regression is fitted on the spectra of one frame each, and measured on the validation pictures and clips
-treated the same way. Writes benchmarks/results/reach.json and, with --write,
+again, at all factors; a logistic regression is fitted on the spectra of one frame each, and measured on the validation
+pictures and clips treated the same way. Writes benchmarks/results/reach.json and, with --write,
 src/acutance/metrics/reach.json, which the program reads.
 """
 
@@ -22,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 from _results import save_json, versions_of
 from acutance.data.clips import cut_window, find_clips
@@ -30,7 +28,7 @@ from acutance.data.folders import ImageFile, ImageFolder
 from acutance.degrade import DegradationMix, generator_for, resize
 from acutance.errors import AcutanceError, UsageError
 from acutance.luma import luma_from_rgb
-from acutance.metrics.reach import BANDS, REACH_FACTORS, ReachModel, detail_reach, expand, reach_features
+from acutance.metrics.reach import BANDS, REACH_FACTORS, ReachModel, detail_reach, reach_features
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "reach.json"
@@ -38,11 +36,10 @@ MODEL = ROOT / "src" / "acutance" / "metrics" / "reach.json"
 TRAIN = (("train/cid22", "train/clic2025", "train/photos"), ("sam2_blocks_720p.mp4", "bbb_720p_10s.mp4", "book.mkv"))
 VAL = (("val/cid22", "val/clic2025"), ("brother.mkv",))
 _SEED = 7
-_SOFT_SEED, _SOFT_UP_TO, _SOFT_SIGMA = 9, 2.0, (0.5, 1.5)  # pictures out of focus, sigma in pixels
 _WINDOW = 480
 _FRAMES = 12
 _WINDOWS_PER_CLIP = 12
-_RIDGE = 1e-4
+_RIDGE = 1e-3
 
 Sample = tuple[float, str, list[float]]
 """Factor, codec or none, features."""
@@ -66,14 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             "versions": versions_of(("acutance", "numpy", "torch", "av")),
             "training": _figures(training, model),
-            "validation": _figures([s for s in validation if s[1] != "out of focus"], model),
-            "validation_out_of_focus": _figures([s for s in validation if s[1] == "out of focus"], model),
+            "validation": _figures(validation, model),
         }
     except AcutanceError as error:
         print(f"reach: {error}", file=sys.stderr)
         return error.exit_code
     save_json(found, options.out)
-    print(json.dumps({k: found[k] for k in found if k.startswith(("training", "validation"))}, indent=1))
+    print(json.dumps({k: found[k] for k in ("training", "validation")}, indent=1))
     if options.write:
         table = {name: np.round(value, 5).tolist() for name, value in model._asdict().items()}
         MODEL.write_text(json.dumps({"factors": REACH_FACTORS, "bands": BANDS, **table}) + "\n", encoding="utf-8")
@@ -105,14 +101,8 @@ def _of_picture(file: ImageFile) -> list[Sample]:
         picture = resize(picture, picture.shape[1] // 2, picture.shape[0] // 2, "lanczos")
     out = []
     for factor in REACH_FACTORS:
-        name = f"{file.name} {factor:g}"
-        triple = _mix(factor).apply(picture, seed=_SEED, name=name)
+        triple = _mix(factor).apply(picture, seed=_SEED, name=f"{file.name} {factor:g}")
         out += _sample(triple.degraded, factor, triple.record)
-        if factor <= _SOFT_UP_TO:
-            sigma = float(generator_for(_SOFT_SEED, f"{name} lens").uniform(*_SOFT_SIGMA))
-            soft = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(sigma))
-            triple = _mix(factor).apply(np.asarray(soft), seed=_SOFT_SEED, name=name)
-            out += _sample(triple.degraded, factor, {"codec": "out of focus"})
     return out
 
 
@@ -140,23 +130,20 @@ def _fit(samples: Sequence[Sample]) -> ReachModel:
 
     x = np.array([features for _, _, features in samples])
     mean, deviation = x.mean(axis=0), x.std(axis=0)
-    expanded = expand((x - mean) / deviation)
-    centre, spread = expanded.mean(axis=0), expanded.std(axis=0)
-    inputs = torch.tensor((expanded - centre) / spread)
+    inputs = torch.tensor((x - mean) / deviation)
     classes = torch.tensor([REACH_FACTORS.index(factor) for factor, _, _ in samples])
-    weights = torch.zeros(expanded.shape[1], len(REACH_FACTORS), dtype=torch.float64, requires_grad=True)
+    weights = torch.zeros(x.shape[1], len(REACH_FACTORS), dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(len(REACH_FACTORS), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights, bias], max_iter=1000, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value = torch.nn.functional.cross_entropy(inputs @ weights + bias, classes) + _RIDGE * (weights**2).sum()
+        value = torch.nn.functional.cross_entropy(inputs @ weights + bias, classes) + _RIDGE * (weights**2).mean()
         value.backward()
         return value
 
     optimizer.step(loss)
-    slopes = weights.detach().numpy() / spread[:, None]
-    return ReachModel(slopes, bias.detach().numpy() - centre @ slopes, mean, deviation)
+    return ReachModel(weights.detach().numpy(), bias.detach().numpy(), mean, deviation)
 
 
 def _figures(samples: Sequence[Sample], model: ReachModel) -> dict[str, Any]:

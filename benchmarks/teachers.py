@@ -41,6 +41,7 @@ _FRAMES, _TAKEN = 60, (29, 59)
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("ACUTANCE_DATA"), help="the data folder")
+    parser.add_argument("--part", choices=("calls", "pictures"), help="measure only this, and keep the rest of --out")
     parser.add_argument("--cache", type=Path, help="a folder to keep the teachers' outputs on pictures in")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; make the tables from --out")
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.from_json:
             if options.data is None:
                 raise UsageError("name the data folder with --data or ACUTANCE_DATA")
-            save_json(measure(Path(options.data), options.cache), options.out)
+            known = load_json(options.out) if options.part else {}
+            save_json(measure(Path(options.data), options.cache, options.part, known), options.out)
         text = tables(load_json(options.out))
         print(text)
         if options.update_page is not None:
@@ -61,16 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(data: Path, cache: Path | None) -> dict[str, Any]:
+def measure(data: Path, cache: Path | None, part: str | None, known: dict[str, Any]) -> dict[str, Any]:
     tuned, published = TRAINED / "LKDN_call_x2.safetensors", data / "teachers" / "LKDN_x2.safetensors"
     found: dict[str, Any] = {
         "command": "python benchmarks/teachers.py --data DATA",
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "versions": versions_of(("acutance", "numpy", "torch", "av")),
-        "calls": [],
-        "pictures": [],
+        "calls": known.get("calls", []) if part == "pictures" else [],
+        "pictures": known.get("pictures", []) if part == "calls" else [],
     }
-    if tuned.is_file():
+    if part != "pictures" and tuned.is_file():
         teachers = {"LKDN_call_x2": load_teacher(tuned), "LKDN_x2": load_teacher(published)}
         for name in (*VAL_CLIPS, *TEST_CLIPS):
             truth = read_truth(data / "clips", name, _FRAMES)
@@ -80,7 +82,7 @@ def measure(data: Path, cache: Path | None) -> dict[str, Any]:
                     found["calls"].append(row | _call(truth, codec, kbps, teachers))
                     print(found["calls"][-1], file=sys.stderr, flush=True)
     srresnet = TRAINED / "SRResNet_x2.safetensors"
-    if srresnet.is_file():
+    if part != "calls" and srresnet.is_file():
         methods = [InputRestorer(), TeacherRestorer(srresnet, cache=cache), TeacherRestorer(published, cache=cache)]
         for folder in ("val/cid22", "test/Set5"):
             result = evaluate_set(ImageFolder(data / folder), methods, name=folder, factor=2.0)

@@ -1,9 +1,8 @@
 """How far a picture's detail reaches: by which factor it was scaled up, as its spectrum tells.
 
 What was scaled up by f has next to nothing above 1/f of its highest frequency. How steeply the spectrum of the busiest
-places falls is told from how a photograph's own does by a logistic regression over the logarithms of eleven bands and
-their products, fitted by ``benchmarks/reach.py`` on training pictures and clips, sharp and out of focus, scaled and
-compressed.
+places falls is told from how a photograph's own does by a logistic regression over the logarithms of eleven bands,
+fitted by ``benchmarks/reach.py`` on training pictures and clips, sharp, scaled and compressed.
 """
 
 import json
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from acutance.errors import UsageError
 
-__all__ = ["BANDS", "REACH_FACTORS", "ReachModel", "detail_reach", "expand", "reach_features", "reach_model"]
+__all__ = ["BANDS", "REACH_FACTORS", "ReachModel", "detail_reach", "reach_features", "reach_model"]
 
 REACH_FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)
 """What is told apart; 1: detail up to the last pixel."""
@@ -33,7 +32,7 @@ _FLOOR = 1e-3  # below the power of rounding
 
 
 class ReachModel(NamedTuple):
-    """weights: 77 x 5, of the bands in standard units and their products; bias: 5; mean, deviation: of the bands."""
+    """weights: 11 x 5, of the bands in standard units; bias: 5; mean, deviation: of the bands."""
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
@@ -80,15 +79,9 @@ def reach_features(
     return np.asarray(np.log10(np.array(bands) + _FLOOR))
 
 
-def expand(standard: NDArray[np.float64]) -> NDArray[np.float64]:
-    """... x 11 values to ... x 77: them, and the product of every two, squares included."""
-    first, second = np.triu_indices(standard.shape[-1])
-    return np.concatenate([standard, standard[..., first] * standard[..., second]], axis=-1)
-
-
 def detail_reach(features: NDArray[np.float64], model: ReachModel | None = None) -> NDArray[np.float64]:
     """The probability of each of REACH_FACTORS, given :func:`reach_features`; they add up to 1."""
     m = model or reach_model()
-    scores = expand((features - m.mean) / m.deviation) @ m.weights + m.bias
+    scores = (features - m.mean) / m.deviation @ m.weights + m.bias
     shares = np.exp(scores - scores.max())
     return np.asarray(shares / shares.sum())
