@@ -36,12 +36,12 @@ _NO_TEACHER = ("losses.teacher_l1=0.0",)
 VARIANTS: dict[str, tuple[str, ...]] = {
     "L1 to the truth + L1 to the teacher": (),
     "no teacher: L1 to the truth": _NO_TEACHER,
-    "MSE to both": ("losses.l1=0.0", "losses.teacher_l1=0.0", "losses.mse=40.0", "losses.teacher_mse=40.0"),
-    "+ edge, 0.5": ("losses.edge=0.5",),
-    "+ SSIM, 0.05": ("losses.ssim=0.05",),
     "the report's: 0.7 MSE + 0.3 MSE to the teacher + 0.1 edge": (
         "losses.l1=0.0", "losses.teacher_l1=0.0", "losses.mse=0.7", "losses.teacher_mse=0.3", "losses.edge=0.1",
     ),
+    "MSE to both": ("losses.l1=0.0", "losses.teacher_l1=0.0", "losses.mse=40.0", "losses.teacher_mse=40.0"),
+    "+ edge, 0.5": ("losses.edge=0.5",),
+    "+ SSIM, 0.05": ("losses.ssim=0.05",),
     "in units of the input's error": (
         "losses.l1=0.0", "losses.teacher_l1=0.0", "losses.relative_l1=1.0", "losses.teacher_relative_l1=1.0",
     ),
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.from_json:
             if options.data is None:
                 raise UsageError("name the data folder with --data or ACUTANCE_DATA")
-            save_json(measure(options), options.out)
+            measure(options)
         text = table(load_json(options.out))
         print(text)
         if options.update is not None:
@@ -76,8 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    rows = []
+def measure(options: argparse.Namespace) -> None:
+    """Run every variant; the JSON file grows with each that is finished."""
+    rows: list[dict[str, Any]] = []
     for number, (name, changes) in enumerate(VARIANTS.items()):
         for seed in (int(s) for s in options.seeds.split(",")):
             recipe = load_config(ROOT / "configs" / "fast-clean-x2.toml", [*_BASE, *changes, f"train.seed={seed}"])
@@ -92,12 +93,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                  "psnr_validation": round(result.training.best_psnr, 4), "psnr_set5": round(float(set5), 4)}
             )  # fmt: skip
             print(rows[-1], file=sys.stderr, flush=True)
-    return {
-        "command": "python benchmarks/ablation.py --data DATA",
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "versions": versions_of(("acutance", "numpy", "torch")),
-        "rows": rows,
-    }
+            save_json(
+                {
+                    "command": "python benchmarks/ablation.py --data DATA",
+                    "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+                    "versions": versions_of(("acutance", "numpy", "torch")),
+                    "rows": rows,
+                },
+                options.out,
+            )
 
 
 def table(report: dict[str, Any]) -> str:
