@@ -356,7 +356,7 @@ def test_models_lists_the_bundled_students(shoot) -> None:
         if model["factors"] != [1.0]:
             assert model["quality"]["Set5"]["psnr_y"] > model["quality"]["Set5"]["psnr_y_input"]
     listing = shoot("models")[2]
-    assert "fast-clean-x2 (default)" in listing
+    assert "fast-clean-x2" in listing
     assert "threshold" in listing
 
 

@@ -28,7 +28,8 @@ def test_every_bundled_student_has_a_card_and_a_recipe() -> None:
         assert spec.name == name
         assert (ROOT / "configs" / f"{name}.toml").exists()
         card = (ROOT / "docs" / "models" / f"{name}.md").read_text(encoding="utf-8")
-        assert f"{spec.quality['Set5']['psnr_y']:.2f}" in card
+        if spec.factors != (1,):  # of full size there is the call test alone
+            assert f"{spec.quality['Set5']['psnr_y']:.2f}" in card
         assert path.stat().st_size < 300_000
 
 
