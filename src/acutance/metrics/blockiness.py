@@ -12,6 +12,7 @@ __all__ = ["blockiness"]
 
 _HARMONICS = (1, 2, 3)  # the fourth would meet the pattern that scaling by 1.5 itself leaves
 _NEAR = (-8, -6, -4, 4, 6, 8)  # bins beside a harmonic, outside the window's main lobe
+_FEWEST = 16  # blocks
 _LARGEST = 12.0  # code values: an edge of the picture is not to outweigh all the steps of a grid
 
 
@@ -20,13 +21,14 @@ def blockiness(luma: NDArray[np.uint8] | NDArray[np.uint16], period: float, *, b
     no grid.
 
     luma: H x W; the mean of its rows' and its columns' value. period: pixels between the lines of the grid, 8 or more.
-    Returns 1 for planes that hold fewer than eight blocks a side. Raises UsageError.
+    Returns 1 for planes that hold fewer than sixteen blocks a side: in so few, chance looks like a grid. Raises
+    UsageError.
     """
     if luma.ndim != 2:
         raise UsageError(f"blockiness is of an H x W plane, not of one of shape {luma.shape}")
     if not period >= 8:
         raise UsageError(f"a grid has a period of 8 pixels or more, not {period!r}")
-    if min(luma.shape) < 8 * period:
+    if min(luma.shape) < _FEWEST * period:
         return 1.0
     plane = luma.astype(np.float32) / np.float32(2 ** (bit_depth - 8))
     return float(np.mean([_prominence(p, period) for p in (plane, plane.T)]))
