@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from acutance import Frame, auto, zoo
+from acutance import Frame, zoo
 from acutance.auto import AutoSharpener, Chooser, automatic_tier, open_sharpener
 from acutance.degrade import Degradation, resize
 from acutance.errors import EngineError, ModelError, UsageError
@@ -39,7 +39,6 @@ def models(monkeypatch: pytest.MonkeyPatch, student_file: Path) -> None:
     names = ("fast-clean-x2", "fast-call-x1", "fast-call-x1.5", "fast-call-x2", "fast-call-x3-4", "quality-clean-x2")
     zoo_ = dict.fromkeys(names, student_file)
     monkeypatch.setattr(zoo, "bundled_models", lambda: zoo_)
-    monkeypatch.setattr(auto, "bundled_models", lambda: zoo_)
 
 
 # -- what is seen ------------------------------------------------------------------------------------------------------

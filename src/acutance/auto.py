@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance.engine import TileCounts, TileOptions
-from acutance.engine.base import check_strength
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.luma import luma_from_rgb
@@ -24,7 +23,7 @@ from acutance.metrics.blockiness import blockiness
 from acutance.metrics.reach import REACH_FACTORS, detail_reach, reach_features
 from acutance.sharpener import FrameSession, FrameSharpener, check_picture
 from acutance.spec import Student
-from acutance.zoo import TIERS, bundled_models, factors_of, student_for
+from acutance.zoo import TIERS, factors_of, student_for
 
 __all__ = ["AUTO", "AutoSession", "AutoSharpener", "Choice", "Chooser", "automatic_tier", "open_sharpener"]
 
@@ -135,16 +134,16 @@ class AutoSharpener:
     ) -> None:
         if automatic_tier(model) is None:
             raise UsageError(f"{model!r} is one student: there is nothing to choose")
-        self.model, self.strength = model, check_strength(strength)
+        self.model = model
         self._make = partial(
             FrameSharpener, engine=engine, strength=strength, threads=threads, threshold=threshold, reuse=reuse
         )
-        self._made: dict[str, FrameSharpener] = {}
+        first = self._make(self.tier)  # raises now rather than with the first picture
+        self._made = {first.name: first}
         self._choice: Choice | None = None
-        self.with_student(next(name for name in bundled_models() if name.startswith(f"{self.tier}-")))  # raises early
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.model}, strength {self.strength:g}>"
+        return f"<{type(self).__name__} {self.model}>"
 
     @property
     def name(self) -> str:

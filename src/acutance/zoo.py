@@ -11,11 +11,11 @@ from acutance.spec import Student, load_student
 __all__ = ["TIERS", "bundled_models", "factors_of", "find_student", "student_for"]
 
 _FOLDER = Path(__file__).parent / "weights"
-TIERS = ("fast", "balanced", "quality")
-"""Cheapest first."""
-
 _TIERS = {"fast": "fast-clean-x2", "balanced": "balanced-clean-x2", "quality": "quality-clean-x2"}
-"""What a tier's name alone means: a student added later does not change what people run."""
+"""What a tier's name alone means where one student is asked for."""
+
+TIERS = tuple(_TIERS)
+"""Cheapest first."""
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from acutance.distill.losses import LOSSES, Prediction
 from acutance.distill.options import LossOptions
 from acutance.errors import ConfigError
 from acutance.models.students import StudentNet
-from acutance.models.teachers import Teacher
+from acutance.models.teachers import LKDN, SRResNet, Teacher
 
 __all__ = ["DistillationTask"]
 
@@ -77,12 +78,12 @@ class DistillationTask(nn.Module):
         if self.precision == torch.float32:
             out: Tensor = self.student(low)
             return out
+        student = cast("LKDN | SRResNet", self.student)
         low = low.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", self.precision):
-            features = self.student.features(low)  # type: ignore[operator]
+            features = student.features(low)
         # The picture itself in full: eight bits of mantissa would round it to whole code values.
-        restored: Tensor = self.student.reconstruct(features.float())  # type: ignore[operator]
-        return restored
+        return student.reconstruct(features.float())
 
     def forward(self, batch: Batch) -> Mapping[str, Tensor]:
         prediction = self.predict(batch)
