@@ -47,6 +47,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     ),
     "teacher rounded to 8 bits": ("teacher.rounded=true",),
     "plain blocks": ("student.block=plain",),
+    "four times the steps": ("schedule.steps_per_epoch=6000",),
+    "four times the steps, no teacher": ("schedule.steps_per_epoch=6000", *_NO_TEACHER),
+    "a quarter of the steps": ("schedule.steps_per_epoch=375",),
+    "+ affinity, 0.1": ("losses.affinity=0.1",),
 }  # fmt: skip
 """By name: what is set in the recipe."""
 
