@@ -183,7 +183,7 @@ run's own pictures first, and refuses one like that. LKDN has {taught["psnr_y"]:
 
 ## What came of it
 
-x4, PSNR and SSIM on luma; `input` is bicubic scaling alone.
+x4, PSNR and SSIM on luma; `bicubic` is scaling alone.
 
 {render(heads, rows, markdown=True)}
 
