@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance.engine import TileCounts, TileOptions
+from acutance.engine.base import check_strength
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.luma import luma_from_rgb
 from acutance.metrics.blockiness import blockiness
-from acutance.metrics.reach import REACH_FACTORS, detail_reach, reach_features
+from acutance.metrics.reach import REACH_FACTORS, detail_reach, reach_features, told_factor
 from acutance.sharpener import FrameSession, FrameSharpener, check_picture
 from acutance.spec import Student
 from acutance.zoo import TIERS, factors_of, student_for
@@ -34,7 +35,6 @@ VIDEO_TIER, PICTURE_TIER = "fast", "quality"
 
 _LOOK_EVERY = 15  # frames
 _KEEP = 0.5  # of what was seen before, from look to look
-_DOUBT = 0.4  # a picture that is as sharp as its size allows with this probability is taken for sharp
 _BLOCKY = 1.6  # the most that pictures without JPEG have is 1.55; at quality 70 most have more
 _SURE = 0.7  # the share that another factor needs before the choice changes: two looks in a row
 
@@ -43,12 +43,14 @@ _SURE = 0.7  # the share that another factor needs before the choice changes: tw
 class Choice:
     """student: the name of the bundled one that was chosen, or None: the picture stays as it is.
 
-    factor: by which the picture was scaled up, as far as can be told; 0 where it cannot. reason: in words.
+    factor: by which the picture was scaled up, as far as can be told; 0 where it cannot. reason: in words. known: the
+    factor is known rather than seen.
     """
 
     student: str | None
     factor: float
     reason: str
+    known: bool = False
 
 
 class Chooser:
@@ -61,6 +63,7 @@ class Chooser:
 
     def __init__(self, tier: str, *, task: str = "call", scaled_by: float = 1.0) -> None:
         self._tier, self._task, self._known = tier, task, scaled_by
+        self._seen_task = task  # that of the choice: pictures with blocks are calls
         self._shares: NDArray[np.float64] | None = None
         self._frames = 0
         self._choice = (
@@ -74,6 +77,18 @@ class Chooser:
         """The latest."""
         return self._choice
 
+    @property
+    def tier(self) -> str:
+        """That students are chosen from. May be set: the choice then is that of the new tier for the same factor."""
+        return self._tier
+
+    @tier.setter
+    def tier(self, tier: str) -> None:
+        if tier != self._tier:
+            self._tier = tier
+            if self._choice.factor:
+                self._choice = _choose(tier, self._seen_task, self._choice.factor, known=self._choice.known)
+
     def look(self, luma: Plane, *, bit_depth: int = 8, full_range: bool = False) -> Choice:
         """Told of every frame, in order; looks at some of them. Returns the choice that holds for this one."""
         undecided = self._shares is None
@@ -86,12 +101,14 @@ class Chooser:
             return self._choice
         seen = detail_reach(features)
         self._shares = seen if self._shares is None else _KEEP * self._shares + (1 - _KEEP) * seen
-        told = 0 if self._shares[0] >= _DOUBT else int(self._shares.argmax())
-        factor = max(REACH_FACTORS[told], self._known)
-        if undecided or (factor != self._choice.factor and self._shares[told] >= _SURE):
+        told = told_factor(self._shares)
+        factor = max(told, self._known)
+        sure = self._shares[REACH_FACTORS.index(told)] >= _SURE
+        if undecided or (factor != self._choice.factor and sure):
             task = self._task
             if task == "clean" and factor > 1 and blockiness(luma, 8 * factor, bit_depth=bit_depth) >= _BLOCKY:
                 task = "call"
+            self._seen_task = task
             self._choice = _choose(self._tier, task, factor, known=factor == self._known)
         return self._choice
 
@@ -101,10 +118,10 @@ def _choose(tier: str, task: str, factor: float, *, known: bool = False) -> Choi
     seen = f"{how} scaled up by {factor:g}" if factor > 1 else "as sharp as its size allows"
     student = student_for(tier, task, factor)
     if student is None:
-        return Choice(None, factor, f"{seen}: left as it is")
+        return Choice(None, factor, f"{seen}: left as it is", known)
     trained = factors_of(student)
     nearest = "" if factor in trained else f", the nearest (for {', '.join(f'{f:g}' for f in trained)})"
-    return Choice(student, factor, f"{seen}: {student}{nearest}")
+    return Choice(student, factor, f"{seen}: {student}{nearest}", known)
 
 
 def automatic_tier(model: object, *, picture: bool = False) -> str | None:
@@ -135,10 +152,9 @@ class AutoSharpener:
         if automatic_tier(model) is None:
             raise UsageError(f"{model!r} is one student: there is nothing to choose")
         self.model = model
-        self._make = partial(
-            FrameSharpener, engine=engine, strength=strength, threads=threads, threshold=threshold, reuse=reuse
-        )
-        first = self._make(self.tier)  # raises now rather than with the first picture
+        self._make = partial(FrameSharpener, engine=engine, threads=threads, threshold=threshold, reuse=reuse)
+        self._strength = strength
+        first = self._make(self.tier, strength=strength)  # raises now rather than with the first picture
         self._made = {first.name: first}
         self._choice: Choice | None = None
 
@@ -156,6 +172,17 @@ class AutoSharpener:
         return automatic_tier(self.model) or VIDEO_TIER
 
     @property
+    def strength(self) -> float:
+        """0 to 2; may be set, and holds from the next picture or frame on. Setting raises UsageError."""
+        return self._strength
+
+    @strength.setter
+    def strength(self, strength: float) -> None:
+        self._strength = check_strength(strength)
+        for sharpener in self._made.values():
+            sharpener.strength = strength
+
+    @property
     def choice(self) -> Choice | None:
         """The last that was made for a picture or a single frame; None before the first."""
         return self._choice
@@ -163,7 +190,7 @@ class AutoSharpener:
     def with_student(self, name: str) -> FrameSharpener:
         """The sharpener with that student, made when it is first asked for."""
         if name not in self._made:
-            self._made[name] = self._make(name)
+            self._made[name] = self._make(name, strength=self._strength)
         return self._made[name]
 
     def __call__(
@@ -235,6 +262,31 @@ class AutoSession:
     def totals(self) -> TileCounts:
         """The same of all frames so far."""
         return self._totals
+
+    @property
+    def choice(self) -> Choice | None:
+        """The one that holds; None before the first frame."""
+        return self._choices[-1] if self._choices else None
+
+    @property
+    def tier(self) -> str:
+        """That students are chosen from; may be set, and holds from the next frame on."""
+        return self._chooser.tier
+
+    @tier.setter
+    def tier(self, tier: str) -> None:
+        self._chooser.tier = tier
+
+    @property
+    def tile_budget(self) -> float | None:
+        """See :attr:`FrameSession.tile_budget`; of every student that is chosen."""
+        return self._tile_budget
+
+    @tile_budget.setter
+    def tile_budget(self, share: float | None) -> None:
+        if self._session is not None:
+            self._session.tile_budget = share
+        self._tile_budget = share
 
     @property
     def choices(self) -> list[Choice]:

@@ -1,6 +1,7 @@
 """Sharpen one picture, one frame, or the frames of a video, with one student."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -120,7 +121,7 @@ class FrameSharpener:
         Raises UsageError for values out of range, EngineError for a budget that the engine does not have.
         """
         options = TileOptions(self.threshold, tile_budget, time_budget, self.reuse)
-        return FrameSession(self, self.engine.session(options))
+        return FrameSession(self, self.engine.session(options), options)
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Sharpen the frames of one video one by one, as they are asked for, in a session."""
@@ -144,9 +145,23 @@ class FrameSession:
     For one thread at a time. A change of size, format or of the sharpener's strength begins afresh.
     """
 
-    def __init__(self, sharpener: FrameSharpener, session: Session) -> None:
-        self._sharpener, self._session = sharpener, session
+    def __init__(self, sharpener: FrameSharpener, session: Session, options: TileOptions) -> None:
+        self._sharpener, self._session, self._options = sharpener, session, options
         self._totals = TileCounts()
+
+    @property
+    def tile_budget(self) -> float | None:
+        """The largest share of a frame's tiles that is computed, the most active ones; None for all. May be set, and
+        holds from the next frame on; setting raises UsageError out of 0 to 1, EngineError for an engine without tiles.
+        """
+        return self._options.tile_budget
+
+    @tile_budget.setter
+    def tile_budget(self, share: float | None) -> None:
+        if share != self._options.tile_budget:
+            options = replace(self._options, tile_budget=share)
+            self._session.set_options(options)
+            self._options = options
 
     @property
     def counts(self) -> TileCounts:

@@ -1,8 +1,9 @@
 """How far a picture's detail reaches: by which factor it was scaled up, as its spectrum tells.
 
 What was scaled up by f has next to nothing above 1/f of its highest frequency. How steeply the spectrum of the busiest
-places falls is told from how a photograph's own does by a logistic regression over the logarithms of eleven bands,
-fitted by ``benchmarks/reach.py`` on training pictures and clips, sharp, scaled and compressed.
+places falls is told from how a picture's own does, soft ones among them, by a network of one hidden layer over the
+logarithms of eleven bands, fitted by ``benchmarks/reach.py`` on training pictures and clips, sharp, out of focus,
+sharpened, noisy and drawn, scaled and compressed.
 """
 
 import json
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from acutance.errors import UsageError
 
-__all__ = ["BANDS", "REACH_FACTORS", "ReachModel", "detail_reach", "reach_features", "reach_model"]
+__all__ = ["BANDS", "REACH_FACTORS", "ReachModel", "detail_reach", "reach_features", "reach_model", "told_factor"]
 
 REACH_FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)
 """What is told apart; 1: detail up to the last pixel."""
@@ -29,20 +30,24 @@ _WINDOWS = 32  # the busiest
 _EVERY = 4  # rows that are looked at to find them
 _QUIET = 1.0  # code values between neighbours, on average: windows below that show noise rather than detail
 _FLOOR = 1e-3  # below the power of rounding
+_DOUBT = 0.3  # what is as sharp as its size allows with this probability is taken for sharp
 
 
 class ReachModel(NamedTuple):
-    """weights: 11 x 5, of the bands in standard units; bias: 5; mean, deviation: of the bands."""
+    """mean, deviation: 11, of the bands. inner: 11 x 32, of the bands in standard units, and inner_bias: 32; weights:
+    32 x 5, of the hyperbolic tangents of those, and bias: 5."""
 
-    weights: NDArray[np.float64]
-    bias: NDArray[np.float64]
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
+    inner: NDArray[np.float64]
+    inner_bias: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
 
 
 @cache
 def reach_model() -> ReachModel:
-    """The regression as it was fitted."""
+    """The network as it was fitted."""
     table = json.loads(Path(__file__).with_name("reach.json").read_text(encoding="utf-8"))
     return ReachModel(*(np.array(table[name]) for name in ReachModel._fields))
 
@@ -82,6 +87,11 @@ def reach_features(
 def detail_reach(features: NDArray[np.float64], model: ReachModel | None = None) -> NDArray[np.float64]:
     """The probability of each of REACH_FACTORS, given :func:`reach_features`; they add up to 1."""
     m = model or reach_model()
-    scores = (features - m.mean) / m.deviation @ m.weights + m.bias
+    scores = np.tanh((features - m.mean) / m.deviation @ m.inner + m.inner_bias) @ m.weights + m.bias
     shares = np.exp(scores - scores.max())
     return np.asarray(shares / shares.sum())
+
+
+def told_factor(shares: NDArray[np.float64]) -> float:
+    """The factor that the probabilities of :func:`detail_reach` speak for: the most probable, or in doubt 1."""
+    return REACH_FACTORS[0 if shares[0] >= _DOUBT else int(shares.argmax())]
