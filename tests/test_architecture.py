@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import acutance
+from acutance.cli.main import VERBS
 
 ROOT = Path(acutance.__file__).parent
 
@@ -24,6 +25,7 @@ MAY_IMPORT = {
     "sharpener": BASE | {"engine", "io", "degrade", "metrics", "zoo"},
     "auto": BASE | {"engine", "metrics", "zoo", "sharpener"},
     "pipeline": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto"},
+    "live": BASE | {"engine", "io", "metrics", "zoo", "sharpener", "auto"},
     "api": BASE | {"sharpener", "auto", "pipeline"},
     "demo": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto", "pipeline"},
     "data": BASE | {"io", "degrade", "metrics"},
@@ -139,10 +141,7 @@ def test_a_light_start_loads_neither_torch_nor_a_video_library(code: str) -> Non
     assert min(times) < 0.35, times
 
 
-@pytest.mark.parametrize(
-    "verb",
-    ["sharpen", "demo", "models", "doctor", "bench", "convert", "evaluate", "degrade", "data", "distill", "teachers"],
-)
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_of_every_verb_loads_neither_torch_nor_a_video_library(verb: str) -> None:
     probe = (
         "import sys\n"

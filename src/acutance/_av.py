@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 import av
+import av.device
 import av.error
 import av.logging
 import numpy as np

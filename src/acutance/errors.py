@@ -17,6 +17,7 @@ __all__ = [
     "NotMediaError",
     "OutputError",
     "OutputExistsError",
+    "SourceError",
     "TeacherError",
     "TruncatedInputWarning",
     "UnsupportedMediaError",
@@ -112,6 +113,12 @@ class DownloadError(AcutanceError, OSError):
     """A download failed, or what arrived does not match its checksum."""
 
     exit_code = 15
+
+
+class SourceError(AcutanceError, OSError):
+    """A camera, screen or stream cannot be opened, may not be used, or has gone."""
+
+    exit_code = 16
 
 
 class Cancelled(AcutanceError, KeyboardInterrupt):  # noqa: N818 - it is not an error but an answer to Ctrl-C

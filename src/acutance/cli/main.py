@@ -16,6 +16,8 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "demo": "make a clip, send it through a call, sharpen it, and show what was gained",
     "sharpen": "sharpen pictures and videos",
+    "live": "sharpen a camera, the screen or a stream while it happens",
+    "devices": "list cameras and microphones",
     "models": "list the bundled students with their cost and quality",
     "doctor": "say what this machine can do",
     "bench": "measure how fast the students run here, and what that is enough for",
@@ -41,6 +43,7 @@ def _help() -> str:
         "first steps:",
         "  acutance demo                    see what it does",
         "  acutance sharpen call.mp4        writes call-sharp.mp4",
+        "  acutance live                    your camera, sharper, in a window",
     ]
     return "\n".join(lines)
 

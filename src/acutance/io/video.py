@@ -8,10 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from acutance._av import av, chroma_location, plane_view, reason
+from acutance._av import av, chroma_location, reason
 from acutance.errors import CorruptInputError, NotMediaError, UnsupportedMediaError, UsageError
-from acutance.frame import ColourInfo, ColourRange, Frame, Plane
+from acutance.frame import ColourInfo, ColourRange, Frame
 from acutance.io._checks import MAX_PIXELS, check_dimensions
+from acutance.io._frames import planes_of
 from acutance.io._open import VideoInfo, open_container
 from acutance.io._pixels import PixelPlan, matrix_for, plan_for, repack
 from acutance.io._wholeness import missing_part
@@ -334,7 +335,7 @@ class VideoReader:
         backwards = any(plane.line_size < 0 for plane in decoded.planes)
         if plan.repacked or resized or backwards:
             picture = repack(decoded, plan, self.width, self.height)
-        planes = [_read_only(plane_view(picture, i, bit_depth=plan.bit_depth)) for i in range(1 if plan.grey else 3)]
+        planes = planes_of(picture, plan)
         return Frame(
             luma=planes[0],
             chroma=None if plan.grey else (planes[1], planes[2]),
@@ -346,9 +347,3 @@ class VideoReader:
             sample_aspect_ratio=self.info.sample_aspect_ratio,
             backing=picture,
         )
-
-
-def _read_only(plane: Plane) -> Plane:
-    """Decoders predict later frames from these very samples: writing here would spoil the rest of the video."""
-    plane.flags.writeable = False
-    return plane

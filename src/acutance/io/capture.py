@@ -1,0 +1,312 @@
+"""Cameras, screens and network streams, through FFmpeg."""
+
+import contextlib
+import errno
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from acutance._av import FORMAT_WHITELIST, ColorRange, av, reason
+from acutance.errors import AcutanceError, InputNotFoundError, SourceError, UnsupportedMediaError, UsageError
+from acutance.frame import ColourInfo, ColourRange, Frame
+from acutance.io._checks import MAX_PIXELS, check_dimensions
+from acutance.io._frames import planes_of
+from acutance.io._pixels import PixelPlan, matrix_for, plan_for, repack
+from acutance.io.source import LiveSource, SourceEnd, SourceInfo
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+__all__ = ["Address", "CaptureSource", "camera", "screen", "stream"]
+
+Kind = Literal["camera", "screen", "stream"]
+
+PROTOCOLS = ("rtsp", "rtsps", "rtp", "udp", "tcp", "http", "https", "srt", "rtmp", "rtmps")
+_INNER_PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,srt,rtmp,rtmps"
+_STREAM_FORMATS = f"{FORMAT_WHITELIST},rtsp,rtp,sdp,mjpeg,mpjpeg,hls"
+_CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+_SCREENS = {"linux": "x11grab", "darwin": "avfoundation", "win32": "gdigrab"}
+_POLL = 0.002  # seconds between two questions to a camera that has nothing yet
+_AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a source is, in FFmpeg's words. name: as people know it. kind: how it behaves when it is lost."""
+
+    kind: Kind
+    name: str
+    url: str
+    format: str | None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def camera(
+    which: str = "", *, size: tuple[int, int] | None = None, rate: float | None = None, pix_fmt: str | None = None
+) -> Address:
+    """A webcam: its number (0 is the first), its device, or its name; the first where empty.
+
+    size, rate: what to ask for; the camera may give others. pix_fmt: ``mjpeg`` or a pixel format, as the camera names
+    it; cameras give large pictures at full rate only compressed. Raises UsageError on platforms without cameras.
+    """
+    format_ = _of_platform(_CAMERAS, "cameras")
+    options = {"video_size": f"{size[0]}x{size[1]}"} if size else {}
+    if rate:
+        options["framerate"] = f"{rate:g}"
+    number = int(which) if which.isdigit() else 0 if not which else None
+    if format_ == "v4l2":
+        url = which if number is None else f"/dev/video{number}"
+        if pix_fmt or (size and size[0] * size[1] > 640 * 480):
+            options["input_format"] = pix_fmt or "mjpeg"
+    elif format_ == "dshow":
+        url = which if which.startswith("video=") else f"video={which}" if number is None else f"video={_nth(number)}"
+    else:
+        url = which or "0"
+        options.setdefault("framerate", "30")  # AVFoundation refuses its own default
+    return Address("camera", f"camera {which or 0}" if number is not None else which, url, format_, options)
+
+
+def screen(
+    region: tuple[int, int, int, int] | None = None, *, rate: float = 30.0, display: str | None = None
+) -> Address:
+    """A part of the screen: left, top, width, height in pixels; all of it where None. display: X11's: ``:0``."""
+    format_ = _of_platform(_SCREENS, "screens")
+    options = {"framerate": f"{rate:g}"}
+    if region is not None:
+        options["video_size"] = f"{region[2]}x{region[3]}"
+    if format_ == "x11grab":
+        options["draw_mouse"] = "1"
+        base = display or os.environ.get("DISPLAY") or ":0"
+        url = base if region is None else f"{base}+{region[0]},{region[1]}"
+    elif format_ == "gdigrab":
+        url = "desktop"
+        if region is not None:
+            options |= {"offset_x": str(region[0]), "offset_y": str(region[1])}
+    else:
+        url = "Capture screen 0"
+    return Address("screen", "screen", url, format_, options)
+
+
+def stream(url: str, *, transport: str = "tcp") -> Address:
+    """A network stream by its address. transport: of RTSP, ``tcp`` or ``udp``. Raises UsageError for other schemes."""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in PROTOCOLS:
+        raise UsageError(f"{url}: streams come by {', '.join(PROTOCOLS)}, not by {scheme}")
+    options = {
+        "protocol_whitelist": _INNER_PROTOCOLS,
+        "format_whitelist": _STREAM_FORMATS,
+        "fflags": "nobuffer",
+        "analyzeduration": "1000000",
+        "probesize": "1000000",
+    }
+    if scheme.startswith("rtsp"):
+        options["rtsp_transport"] = transport
+    return Address("stream", re.sub(r"//[^/@]*@", "//", url), url, None, options)  # never shows a password
+
+
+class CaptureSource(LiveSource):
+    """Frames of a camera, a screen or a stream, as they come.
+
+    stall: seconds without a frame after which the source counts as lost. Frames of other formats than planar YUV are
+    turned into the nearest; sizes, formats and ranges may change from frame to frame, and frames say so.
+    """
+
+    returns = True
+
+    def __init__(self, address: Address, *, stall: float = 5.0) -> None:
+        self.address, self._stall = address, stall
+        self._container: InputContainer | None = None
+        self._wanted: list[Any] = []
+        self._packets: Iterator[Any] | None = None
+        self._ready: list[Any] = []
+        self._plans: dict[tuple[str, int, int], PixelPlan] = {}
+        self._heard = 0.0  # when the last frame came
+
+    def open(self) -> SourceInfo:
+        self.close()
+        where = self.address
+        if where.kind == "camera" and where.format == "v4l2" and not Path(where.url).exists():
+            raise InputNotFoundError(f"{where.name}: there is no {where.url}; {_cameras_in_words()}")
+        try:
+            self._container = container = av.open(
+                where.url,
+                "r",
+                format=where.format,
+                # A camera is asked, not waited for, so that a frozen one can be told from a slow one.
+                options={"max_pixels": str(MAX_PIXELS)},
+                container_options={**where.options, **({"fflags": "nonblock"} if where.kind == "camera" else {})},
+                timeout=(2 * self._stall, self._stall),
+            )
+            videos = container.streams.video
+            if not videos:
+                raise SourceError(f"{where.name}: there is no picture in it")
+            video = videos[0]
+            context = video.codec_context
+            # Threads that each decode a frame of their own hold back as many frames.
+            context.thread_type = "SLICE"
+            wanted: list[Any] = [video]
+            sounds = container.streams.audio
+            if sounds and self.on_sound is not None:
+                wanted.append(sounds[0])
+            self._wanted = wanted
+            self._packets = container.demux(*wanted)
+            self._video_index = video.index
+            self._clock_offset: float | None = None
+            self._heard = time.monotonic()
+            rate = video.average_rate or video.guessed_rate or None
+            pix_fmt = context.pix_fmt or ""
+            name = f"{where.name} ({context.codec.name})" if context.codec.name != "rawvideo" else where.name
+            return SourceInfo(name, context.width, context.height, rate, pix_fmt, sound=bool(sounds))
+        except AcutanceError:
+            self.close()
+            raise
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            self.close()
+            raise _opening_error(where, error, self._stall) from error
+
+    def read(self, timeout: float) -> Frame:
+        end = time.monotonic() + timeout
+        while not self._ready:
+            self._fetch(end)
+        picture = self._ready.pop(0)
+        self._heard = time.monotonic()
+        return self._frame(picture)
+
+    def _fetch(self, end: float) -> None:
+        """Decode the next packet; raises TimeoutError past ``end``."""
+        where = self.address
+        if self._packets is None or self._container is None:
+            raise SourceError(f"{where.name}: is not open")
+        try:
+            packet = next(self._packets)
+        except StopIteration:
+            if where.kind == "stream":
+                raise SourceError(f"{where.name}: the stream has ended") from None
+            raise SourceEnd from None
+        except av.error.ExitError:  # FFmpeg's word for a time-out
+            raise SourceError(f"{where.name}: nothing has come for {self._stall:g} seconds") from None
+        except (av.error.FFmpegError, OSError) as error:
+            if getattr(error, "errno", None) not in _AGAIN:
+                raise SourceError(f"{where.name}: is lost: {reason(error)}") from error
+            self._packets = self._container.demux(*self._wanted)  # a generator that raised is finished
+            now = time.monotonic()
+            if now - self._heard > self._stall:
+                raise SourceError(f"{where.name}: no picture for {self._stall:g} seconds") from None
+            if now >= end:
+                raise TimeoutError from None
+            time.sleep(_POLL)
+            return
+        try:
+            decoded = packet.decode()
+        except (av.error.FFmpegError, ValueError):
+            return  # a stream that was joined in the middle, or lost packets: the next key frame mends it
+        if packet.stream.index == self._video_index:
+            self._ready += decoded
+        elif self.on_sound is not None:
+            for block in decoded:
+                self.on_sound(block, self._on_clock(block))
+
+    def _on_clock(self, block: Any) -> float:
+        """A block's time on the monotonic clock: its own, as far behind the first block's as that was when it came."""
+        now = time.monotonic()
+        if block.pts is None or block.time_base is None:
+            return now
+        own = float(block.pts * block.time_base)
+        if self._clock_offset is None or not -2.0 < own + self._clock_offset - now < 2.0:
+            self._clock_offset = now - own
+        return own + self._clock_offset
+
+    def _frame(self, picture: Any) -> Frame:
+        name = self.address.name
+        key = (picture.format.name, picture.width, picture.height)
+        plan = self._plans.get(key)
+        if plan is None:
+            check_dimensions(name, picture.width, picture.height)
+            plan = plan_for(*key)
+            if plan is None:
+                raise UnsupportedMediaError(f"{name}: pixel format {key[0]} is not accepted")
+            self._plans[key] = plan
+        full = not plan.from_rgb and (plan.full_range or picture.color_range == ColorRange.JPEG)
+        colour = ColourInfo(
+            range=ColourRange.FULL if full else ColourRange.LIMITED,
+            matrix=matrix_for(picture.width, picture.height) if plan.from_rgb else int(picture.colorspace),
+        )
+        rotation = round(picture.rotation / 90) * 90 % 360
+        if plan.repacked or any(plane.line_size < 0 for plane in picture.planes):
+            picture = repack(picture, plan, picture.width, picture.height)
+        planes = planes_of(picture, plan)
+        return Frame(
+            luma=planes[0],
+            chroma=None if plan.grey else (planes[1], planes[2]),
+            bit_depth=plan.bit_depth,
+            pts=picture.pts,
+            time_base=picture.time_base,
+            colour=colour,
+            rotation=rotation,
+            backing=picture,
+        )
+
+    def close(self) -> None:
+        container, self._container = self._container, None
+        self._packets, self._ready = None, []
+        if container is not None:
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                container.close()
+
+
+def _of_platform(table: dict[str, str], what: str) -> str:
+    for platform, name in table.items():
+        if sys.platform.startswith(platform):
+            return name
+    raise UsageError(f"{what} are known on Linux, macOS and Windows, not on {sys.platform}")
+
+
+def _nth(number: int) -> str:
+    """DirectShow knows cameras by name only."""
+    from acutance.io.devices import list_devices
+
+    names = [device.address for device in list_devices() if device.kind == "camera"]
+    if number >= len(names):
+        raise InputNotFoundError(f"camera {number}: {_cameras_in_words()}")
+    return names[number].removeprefix("video=")
+
+
+def _cameras_in_words() -> str:
+    from acutance.io.devices import list_devices
+
+    names = [f"{device.address} ({device.name})" for device in list_devices() if device.kind == "camera"]
+    if names:
+        return f"there are {', '.join(names)}"
+    return "no camera is plugged in; a file, a stream's address or 'screen' can stand in for one"
+
+
+def _opening_error(where: Address, error: BaseException, stall: float) -> AcutanceError:
+    """What to tell whoever wanted to open it, and what they can do."""
+    code = getattr(error, "errno", None)
+    what = reason(error)
+    if where.kind == "camera":
+        if code in (errno.EACCES, errno.EPERM):
+            hint = "; on Linux, users in the group 'video' may" if sys.platform.startswith("linux") else ""
+            return SourceError(f"{where.name}: this program may not use it: allow it in the system's settings{hint}")
+        if code == errno.EBUSY:
+            return SourceError(f"{where.name}: another program is using it")
+        if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+            return InputNotFoundError(f"{where.name}: is not there; {_cameras_in_words()}")
+        if code == errno.EINVAL:
+            asked = ", ".join(f"{k} {v}" for k, v in where.options.items())
+            return SourceError(f"{where.name}: does not offer {asked or 'that'}; 'acutance devices' lists what it does")
+    if where.kind == "screen":
+        return SourceError(
+            f"{where.name}: cannot be read ({what}): is {where.url.partition('+')[0]!r} the display, and is it X11? "
+            "Wayland lets programs see other windows through XWayland only"
+            if where.format == "x11grab"
+            else f"{where.name}: cannot be read ({what}): allow screen recording in the system's settings"
+        )
+    if isinstance(error, av.error.ExitError):
+        return SourceError(f"{where.name}: nothing has come within {2 * stall:g} seconds")
+    return SourceError(f"{where.name}: cannot be opened: {what}")

@@ -1,0 +1,198 @@
+"""Recording a live picture, with sound beside it: written as it comes, and readable whenever it breaks off."""
+
+import contextlib
+import queue
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from acutance._av import av, plane_view
+from acutance.errors import OutputError, OutputExistsError
+from acutance.frame import Frame
+from acutance.io._encoders import choose_encoder, container_format
+from acutance.io._frames import converted, upright
+from acutance.io.files import output_error
+from acutance.io.sink import LiveSink, Shown
+from acutance.io.source import SourceInfo
+from acutance.io.y4m import Y4MWriter
+
+__all__ = ["Recorder", "Y4MSink"]
+
+_TIME_BASE = Fraction(1, 90_000)
+_SOUND_RATE = 48_000
+_DRIFT = 0.1  # seconds that sound may be away from its time before it is put there
+_SOUND_WAITING = 500  # blocks of sound, some ten seconds
+_LIVE_PRESETS = {"libx264": "veryfast", "libx265": "ultrafast", "libvpx-vp9": "8", "libsvtav1": "12"}
+
+
+class Recorder(LiveSink):
+    """Writes frames to a video file, each at the time at which it was captured, and sound beside them.
+
+    path: MP4, MOV, Matroska, WebM, MPEG-TS or NUT; MP4 and MOV are written in fragments, so that what is there can be
+    played whatever happens. The picture has the size of the first frame, upright; others are scaled.
+    encoder, crf, bitrate, preset: as for :class:`acutance.io.VideoWriter`, with presets that keep up with a camera.
+    sound: whether to expect some (:meth:`sound`); None: as the source says.
+    Raises OutputExistsError, UsageError, OutputError.
+    """
+
+    waits = 60
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        encoder: str | None = None,
+        crf: float | None = None,
+        bitrate: int | None = None,
+        preset: str | None = None,
+        sound: bool | None = False,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.name = str(path)
+        self._container_name = container_format(self.path)
+        if self.path.exists() and not overwrite:
+            raise OutputExistsError(f"{self.path}: exists; overwriting must be asked for")
+        self._wanted = (encoder, crf, bitrate, preset)
+        self.with_sound = sound
+        self._sounds: queue.Queue[tuple[Any, float]] = queue.Queue(_SOUND_WAITING)
+        self._output: av.container.OutputContainer | None = None
+        self._rate = Fraction(30)
+        self._began: float | None = None
+        self._last_pts = -1
+        self._size = (0, 0)
+        self._sound_next: float | None = None
+        self.frames_written = 0
+
+    def open(self, info: SourceInfo) -> None:
+        self._rate = (info.rate or Fraction(30)).limit_denominator(1001)
+        if self.with_sound is None:
+            self.with_sound = info.sound
+        if not self.path.parent.is_dir():
+            raise OutputError(f"{self.path}: there is no folder {self.path.parent}")
+
+    def sound(self, block: Any, time: float) -> None:
+        """A block of decoded sound (``av.AudioFrame``) and when, on the monotonic clock, it was heard. Any thread."""
+        with contextlib.suppress(queue.Full):
+            self._sounds.put_nowait((block, time))
+
+    def show(self, shown: Shown) -> None:
+        frame = upright(shown.frame)
+        try:
+            if self._output is None:
+                self._begin(frame, shown.captured)
+            self._encode(frame, shown.captured)
+            self._encode_sounds()
+        except (av.error.FFmpegError, OSError) as error:
+            if isinstance(error, OutputError):
+                raise
+            raise output_error(self.path, error) from error
+        self.frames_written += 1
+
+    def _begin(self, frame: Frame, captured: float) -> None:
+        encoder, crf, bitrate, preset = self._wanted
+        width, height = max(2, frame.width // 2 * 2), max(2, frame.height // 2 * 2)
+        self._size, self._began = (width, height), captured
+        chosen = choose_encoder(
+            encoder, path=self.path, container=self._container_name, pix_fmt="yuv420p", width=width, height=height
+        )
+        settings = chosen.settings(crf=crf, bitrate=bitrate, preset=preset or _LIVE_PRESETS.get(chosen.name))
+        options = {"flush_packets": "1"}
+        if self._container_name in ("mp4", "mov"):
+            options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
+        output = av.open(f"file:{self.path}", "w", format=self._container_name, container_options=options)
+        self._output = output
+        added = output.add_stream(chosen.name, rate=self._rate, options=settings, bit_rate=bitrate or 0)
+        self._picture = picture = cast(av.video.stream.VideoStream, added)
+        context = picture.codec_context
+        context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", _TIME_BASE
+        context.thread_type = "AUTO"
+        context.gop_size = max(1, round(2 * self._rate))  # what a power cut can take: two seconds
+        context.color_range = 2 if frame.full_range else 1
+        context.colorspace = frame.colour.matrix
+        self._sound_stream: Any = None
+        if self.with_sound:
+            codec = "libopus" if self._container_name == "webm" else "aac"
+            self._sound_stream = output.add_stream(codec, rate=_SOUND_RATE, layout="stereo")
+        output.start_encoding()
+
+    def _encode(self, frame: Frame, captured: float) -> None:
+        planar = converted(frame, *self._size)
+        picture = av.VideoFrame(*self._size, "yuv420p")
+        for index, plane in enumerate((planar.luma, *(planar.chroma or ()))):
+            np.copyto(plane_view(picture, index, bit_depth=8), plane)
+        began = captured if self._began is None else self._began
+        self._last_pts = max(self._last_pts + 1, round((captured - began) / _TIME_BASE))
+        picture.pts, picture.time_base = self._last_pts, _TIME_BASE
+        self._mux(self._picture.encode(picture))
+
+    def _encode_sounds(self) -> None:
+        while True:
+            try:
+                block, time = self._sounds.get_nowait()
+            except queue.Empty:
+                return
+            if self._sound_stream is not None and self._began is not None:
+                self._encode_sound(block, time - self._began)
+
+    def _encode_sound(self, block: Any, time: float) -> None:
+        """Blocks follow each other without a gap for as long as they stay near their time, and are put there else."""
+        if time < 0:
+            return  # heard before the first picture
+        if self._sound_next is None or abs(time - self._sound_next) > _DRIFT:
+            self._sound_next = time if self._sound_next is None else max(time, self._sound_next)
+            size = self._sound_stream.codec_context.frame_size or 960
+            self._resampler = av.AudioResampler("fltp", "stereo", _SOUND_RATE, frame_size=size)
+        block.pts, block.time_base = round(self._sound_next * block.sample_rate), Fraction(1, block.sample_rate)
+        self._sound_next += block.samples / block.sample_rate
+        for part in self._resampler.resample(block):
+            self._mux(self._sound_stream.encode(part))
+
+    def _mux(self, packets: Any) -> None:
+        if self._output is not None:
+            for packet in packets:
+                self._output.mux(packet)
+
+    def close(self) -> None:
+        output = self._output
+        if output is None:
+            return
+        try:
+            self._encode_sounds()
+            self._mux(self._picture.encode(None))
+            if self._sound_stream is not None:
+                self._mux(self._sound_stream.encode(None))
+        except (av.error.FFmpegError, OSError) as error:
+            raise output_error(self.path, error) from error
+        finally:
+            self._output = None
+            with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+                output.close()
+
+
+class Y4MSink(LiveSink):
+    """Writes frames as a YUV4MPEG2 stream, in the size and format of the first one; others are turned into these."""
+
+    name = "-"
+    waits = 4
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._writer: Y4MWriter | None = None
+        self._layout: tuple[int, int, str] | None = None
+
+    def open(self, info: SourceInfo) -> None:
+        self._writer = Y4MWriter(self._stream, rate=(info.rate or Fraction(30)).limit_denominator(1001))
+
+    def show(self, shown: Shown) -> None:
+        if self._writer is None:
+            raise OutputError("-: is not open")
+        frame = upright(shown.frame)
+        if self._layout is None:
+            self._layout = frame.width, frame.height, "gray" if frame.chroma is None else "yuv420p"
+        self._writer.write(converted(frame, *self._layout))
+
+    def close(self) -> None:
+        self._writer = None

@@ -1,0 +1,58 @@
+"""Sound for a recording: of a microphone, or of the file whose pictures are played."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from acutance._av import av, reason
+from acutance.errors import SourceError
+from acutance.io._open import open_container
+from acutance.io.devices import microphone_address
+from acutance.io.source import SoundHandler
+
+__all__ = ["file_has_sound", "play_file_sound", "play_microphone"]
+
+_AHEAD = 0.2  # seconds before its time that a file's sound is handed on
+
+
+def play_microphone(which: str, handler: SoundHandler, stop: threading.Event) -> None:
+    """Hand on what a microphone hears until ``stop``. which: its address; the system's default where empty.
+
+    Raises SourceError where it cannot be opened or is lost.
+    """
+    format_, url = microphone_address(which)
+    name = f"microphone {which}".strip()
+    try:
+        with av.open(url, format=format_, timeout=(5.0, 2.0)) as container:
+            for block in container.decode(audio=0):
+                if stop.is_set():
+                    return
+                handler(block, time.monotonic() - block.samples / block.sample_rate)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(f"{name}: cannot be heard: {reason(error)}") from error
+
+
+def file_has_sound(path: Path) -> bool:
+    """Whether there is a stream of sound in a video file. Raises what opening it raises."""
+    with open_container(path) as container:
+        return bool(container.streams.audio)
+
+
+def play_file_sound(
+    path: Path, handler: SoundHandler, stop: threading.Event, started: Callable[[], float | None]
+) -> None:
+    """Hand on a file's sound at its own pace. started: when, on the monotonic clock, its first picture was given; None
+    before that."""
+    with open_container(path) as container:
+        origin = (container.start_time or 0) / 1e6
+        with contextlib.suppress(av.error.FFmpegError):  # a file that breaks off: the picture's reader says so
+            for block in container.decode(audio=0):
+                while (began := started()) is None:
+                    if stop.wait(0.01):
+                        return
+                due = began + float((block.pts or 0) * (block.time_base or 0)) - origin
+                if stop.wait(max(0.0, due - _AHEAD - time.monotonic())):
+                    return
+                handler(block, due)

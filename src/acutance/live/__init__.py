@@ -1,0 +1,8 @@
+"""Live jobs: the newest frame, sharpened in time, and every frame accounted for."""
+
+from acutance.live.controller import Limits as Limits
+from acutance.live.job import LiveJob as LiveJob
+from acutance.live.job import LiveReport as LiveReport
+from acutance.live.job import LiveStatus as LiveStatus
+
+__all__ = ["Limits", "LiveJob", "LiveReport", "LiveStatus"]

@@ -1,0 +1,460 @@
+"""A live job: a source, a stage that sharpens, and sinks, each in a thread of its own; the newest frame wins."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from acutance.engine import TileCounts
+from acutance.errors import AcutanceError, InputNotFoundError, OutputError, SourceError, UsageError
+from acutance.frame import Frame
+from acutance.io.sink import LiveSink, Shown
+from acutance.io.source import LiveSource, SourceEnd, SourceInfo
+from acutance.live.controller import Limits, State, decide
+from acutance.live.ledger import Causes, Durations, Ledger
+from acutance.live.line import Line
+from acutance.live.stage import Stage
+
+__all__ = ["LiveJob", "LiveReport", "LiveStatus", "SinkReport"]
+
+BUSY, SLOW_SINK, PAUSED, CLOSED = "sharpening was busy", "the sink was busy", "paused", "the sink was closed"
+"""Why a frame was dropped."""
+
+_POLL = 0.2  # seconds between looks at whether to stop
+_WINDOW_POLL = 0.02  # seconds that a window waits for a frame before it looks at keys again
+_STATUS_EVERY = 0.5
+_PATIENCE = 2.0  # seconds for a thread to end; one that hangs in a driver is left behind
+_BACK_OFF = (0.5, 1.0, 2.0, 5.0)  # seconds between attempts to open a lost source
+_FOLLOW = 0.05  # how fast the interval that is believed follows the one that is measured
+_SLOWEST, _FASTEST = 1.0, 1 / 240  # seconds between frames that are believed
+_REMEMBERED = 200  # changes and notes
+
+
+@dataclass(frozen=True)
+class LiveStatus:
+    """A look at a running job. fps: shown by its first sink in the last moment. latency: seconds from capture to that
+    sink, median and 95th percentile of the last moment. dropped: of that sink, so far. computed, passed, reused: shares
+    of the last frames' tiles. lost: what is wrong with the source, or None."""
+
+    source: SourceInfo
+    fps: float
+    latency: float
+    latency_p95: float
+    captured: int
+    shown: int
+    dropped: int
+    tier: str
+    choice: str
+    share: float
+    computed: float
+    passed: float
+    reused: float
+    strength: float
+    enabled: bool
+    paused: bool
+    lost: str | None
+
+
+@dataclass(frozen=True)
+class SinkReport:
+    """captured frames are ``shown + sum(dropped.values())``. latency: seconds from capture to shown: median, 95th and
+    99th percentile."""
+
+    shown: int
+    dropped: Causes
+    latency: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """What a job did. work: seconds that sharpening a frame took: median, 95th and 99th percentile. tiles: of all
+    frames. cpu: processor seconds for each second. changes: of tier and share, and when (seconds from the start).
+    notes: what else there was to say. failed: a sink that had to be closed, and why; the others went on.
+    """
+
+    source: str
+    seconds: float
+    captured: int
+    sinks: dict[str, SinkReport]
+    work: tuple[float, float, float]
+    tiles: TileCounts
+    cpu: float
+    changes: list[tuple[float, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failed: dict[str, AcutanceError] = field(default_factory=dict)
+
+
+@dataclass
+class _Branch:
+    """A sink and what waits for it."""
+
+    sink: LiveSink
+    line: Line[Shown]
+    open: bool = True
+
+
+class LiveJob:
+    """Captures, sharpens and shows until the source ends, a window is closed, or :meth:`stop`.
+
+    source, sinks: one sink at least, at most one for the main thread; names differ. stage: what sharpens.
+    budget: share of the machine's processor time for sharpening. cores: of the machine. on_status: called twice a
+    second, in the thread of :meth:`run`, with a :class:`LiveStatus`. on_note: called with each note and change, in any
+    thread. sounds: what runs in a thread of its own beside the job, with the event that ends it.
+    Raises UsageError.
+    """
+
+    def __init__(
+        self,
+        source: LiveSource,
+        sinks: Sequence[LiveSink],
+        stage: Stage,
+        *,
+        budget: float = 1.0,
+        cores: int = 1,
+        on_status: Callable[[LiveStatus], None] = lambda _: None,
+        on_note: Callable[[str], None] = lambda _: None,
+        sounds: Sequence[Callable[[threading.Event], None]] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        names = [sink.name for sink in sinks]
+        if not names or len(set(names)) < len(names) or sum(sink.main_thread for sink in sinks) > 1:
+            raise UsageError(f"a live job has sinks of different names, one window at most; not {', '.join(names)}")
+        Limits(1.0, budget=budget)  # raises now rather than in the middle
+        self._source, self._stage, self._clock = source, stage, clock
+        self._branches = [_Branch(sink, Line(max(1, sink.waits))) for sink in sinks]
+        self._budget, self._cores = budget, cores
+        self.on_status, self._on_note, self._sounds = on_status, on_note, sounds
+        self._captured: Line[tuple[Frame, float]] = Line()
+        self._stopping = threading.Event()
+        self._ledger = Ledger(tuple(names))
+        self._info: SourceInfo | None = None
+        self._state, self._dearest = State(), 0
+        self._interval = 1 / 30
+        self._totals, self._recent = TileCounts(), deque[TileCounts](maxlen=30)
+        self._errors: list[BaseException] = []
+        self._failed: dict[str, AcutanceError] = {}
+        self._changes: deque[tuple[float, str]] = deque(maxlen=_REMEMBERED)
+        self._notes: deque[str] = deque(maxlen=_REMEMBERED)
+        self._lost: str | None = None
+        self._forget = False
+        self._choice = ""
+        self.paused = False
+        self._window = (0.0, 0, Durations())  # when the moment began, shown before it, latencies in it
+        self._moment = (0.0, 0.0, 0.0)
+
+    # -- what others may do, from any thread --------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End soon: what has been captured is still shown."""
+        self._stopping.set()
+        self._captured.close()
+
+    def select_tier(self, step: int = 1) -> str:
+        """The next tier (or ``step`` on) is the dearest that is used; returns its name."""
+        self._dearest = (self._dearest + step) % len(self._stage.tiers)
+        self._state = State()
+        return self._stage.tiers[self._dearest]
+
+    @property
+    def stage(self) -> Stage:
+        return self._stage
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> LiveReport:
+        """Run to the end; in the main thread where there is a window. Raises what went wrong in any thread, once all
+        has been closed; KeyboardInterrupt counts as :meth:`stop`."""
+        began, cpu = self._clock(), time.process_time()
+        threads: list[threading.Thread] = []
+        opened: list[LiveSink] = []
+        try:
+            self._info = info = self._source.open()
+            if info.rate:
+                self._interval = min(_SLOWEST, max(_FASTEST, float(1 / info.rate)))
+            self._tell(str(info))
+            self._began = began
+            for branch in self._branches:
+                opened.append(branch.sink)
+                branch.sink.open(info)
+            threads = self._start()
+            self._wait()
+        except KeyboardInterrupt:
+            pass
+        except BaseException as error:
+            self._errors.append(error)
+        finally:
+            self.stop()
+            self._finish(threads, opened)
+        if self._errors:
+            raise self._errors[0]
+        return self._report(self._clock() - began, time.process_time() - cpu)
+
+    def _start(self) -> list[threading.Thread]:
+        def thread(name: str, work: Callable[..., None], *arguments: Any) -> threading.Thread:
+            def guarded() -> None:
+                try:
+                    work(*arguments)
+                except BaseException as error:  # surfaces in run
+                    self._errors.append(error)
+                    self.stop()
+
+            started = threading.Thread(target=guarded, name=f"acutance-{name}", daemon=True)
+            started.start()
+            return started
+
+        return [
+            *(thread(b.sink.name, self._present, b) for b in self._branches if not b.sink.main_thread),
+            *(thread("sound", self._hear, sound) for sound in self._sounds),
+            thread("sharpen", self._sharpen),
+            thread("capture", self._capture),
+        ]
+
+    def _wait(self) -> None:
+        """The main thread's part: the window, and the status."""
+        own = next((b for b in self._branches if b.sink.main_thread), None)
+        told = self._clock()
+        while any(b.sink.main_thread or not b.line.finished for b in self._branches):
+            if own is None:
+                self._stopping.wait(_POLL / 4)
+            else:
+                shown = own.line.take(_WINDOW_POLL)
+                if shown is not None:
+                    self._show(own, shown)
+                own.sink.pump(0.0)
+                if own.sink.closed:
+                    self.stop()
+                if own.line.finished:
+                    return
+            if self._errors or self._stopping.is_set():
+                return
+            now = self._clock()
+            if now - told >= _STATUS_EVERY:
+                told = now
+                self.on_status(self.status())
+
+    def _finish(self, threads: Sequence[threading.Thread], opened: Sequence[LiveSink]) -> None:
+        """Join and close everything, whatever happens on the way."""
+        for thread in threads:
+            thread.join(_PATIENCE)
+        hanging = {thread.name for thread in threads if thread.is_alive()}
+        for name in hanging:
+            self._tell(f"{name.removeprefix('acutance-')} did not end in {_PATIENCE:g} s and is left behind")
+        closers: list[Callable[[], None]] = [sink.close for sink in opened if f"acutance-{sink.name}" not in hanging]
+        if "acutance-capture" not in hanging:
+            closers.append(self._source.close)
+        if "acutance-sharpen" not in hanging:
+            closers.append(self._stage.close)
+        for close in closers:
+            try:
+                close()
+            except BaseException as error:
+                self._errors.append(error)
+        for branch in self._branches:  # what was left waiting, where a thread ended early
+            while branch.line.take(0.0) is not None:
+                self._ledger.drop(CLOSED, sink=branch.sink.name)
+        while self._captured.take(0.0) is not None:
+            self._ledger.drop(CLOSED)
+
+    # -- capture ------------------------------------------------------------------------------------------------------
+
+    def _capture(self) -> None:
+        last: float | None = None
+        try:
+            while not self._stopping.is_set():
+                try:
+                    frame = self._source.read(_POLL)
+                except TimeoutError:
+                    continue
+                except SourceEnd:
+                    return
+                except SourceError as error:
+                    if not self._source.returns:
+                        raise
+                    self._reopen(error)
+                    last = None
+                    continue
+                now = self._clock()
+                if last is not None:
+                    measured = min(_SLOWEST, max(_FASTEST, now - last))
+                    self._interval += _FOLLOW * (measured - self._interval)
+                last = now
+                self._ledger.capture()
+                if self.paused:
+                    self._ledger.drop(PAUSED)
+                elif self._captured.put((frame, now)) is not None:
+                    self._ledger.drop(BUSY)
+        finally:
+            self._captured.close()
+
+    def _reopen(self, error: SourceError) -> None:
+        """Wait until a lost source is back, or the job ends."""
+        self._lost = str(error)
+        self._tell(f"{error}; waiting for it to come back")
+        self._source.close()
+        attempt = 0
+        while not self._stopping.wait(_BACK_OFF[min(attempt, len(_BACK_OFF) - 1)]):
+            attempt += 1
+            try:
+                self._info = self._source.open()
+            except (SourceError, InputNotFoundError) as again:
+                self._lost = str(again)
+                continue
+            self._lost, self._forget = None, True
+            self._tell(f"{self._info} is back")
+            return
+
+    # -- sharpen ------------------------------------------------------------------------------------------------------
+
+    def _sharpen(self) -> None:
+        try:
+            while True:
+                taken = self._captured.take(_POLL)
+                if taken is not None:
+                    self._one(*taken)
+                elif self._captured.finished:
+                    return
+        finally:
+            self._captured.close()
+            for branch in self._branches:
+                branch.line.close()
+
+    def _one(self, frame: Frame, captured: float) -> None:
+        stage = self._stage
+        if self._forget:
+            self._forget = False
+            stage.reset()
+        stage.tier, stage.share = self._dearest + self._state.tier, self._state.share
+        passed = stage.passes
+        started = self._clock()
+        sharp = stage.process(frame)
+        took = self._clock() - started
+        counts = stage.counts
+        self._ledger.worked(took)
+        self._totals += counts
+        self._recent.append(counts)
+        if stage.enabled and not (passed and self._state.tier < len(stage.tiers) - self._dearest):
+            self._control(took, counts)
+        choice = stage.choice
+        if choice is not None and choice.reason != self._choice:
+            self._choice = choice.reason
+            self._tell(choice.reason)
+        shown = Shown(sharp, frame, captured)
+        for branch in self._branches:
+            if not branch.open:
+                self._ledger.drop(CLOSED, sink=branch.sink.name)
+            elif branch.line.put(shown) is not None:
+                self._ledger.drop(SLOW_SINK, sink=branch.sink.name)
+
+    def _control(self, took: float, counts: TileCounts) -> None:
+        stage = self._stage
+        limits = Limits(
+            self._interval, stage.cost[self._dearest :], stage.has_tiles, self._budget, stage.threads, self._cores
+        )
+        computed = counts.computed / counts.tiles if counts.tiles else 0.0
+        self._state = state = decide(self._state, took, computed, limits)
+        if state.reason:
+            tiers = (*(name or stage.name for name in stage.tiers[self._dearest :]), "frames pass through")
+            text = f"{state.reason}; now {tiers[state.tier]}"
+            self._changes.append((round(self._clock() - self._began, 3), text))
+            self._on_note(text)
+
+    # -- present ------------------------------------------------------------------------------------------------------
+
+    def _present(self, branch: _Branch) -> None:
+        while True:
+            shown = branch.line.take(_POLL)
+            if shown is not None:
+                self._show(branch, shown)
+            elif branch.line.finished or self._errors:
+                return
+
+    def _show(self, branch: _Branch, shown: Shown) -> None:
+        """Show one frame. A sink that fails is closed; where it was the last one, its error ends the job."""
+        name = branch.sink.name
+        if not branch.open:
+            self._ledger.drop(CLOSED, sink=name)
+            return
+        try:
+            branch.sink.show(shown)
+        except OutputError as error:
+            self._ledger.drop(CLOSED, sink=name)
+            branch.open = False
+            if any(other.open for other in self._branches):
+                self._failed[name] = error
+                self._tell(f"{error}; the others go on")
+                return
+            raise
+        latency = self._clock() - shown.captured
+        self._ledger.show(name, latency)
+        if branch is self._branches[0]:
+            self._window[2].add(latency)
+
+    def _hear(self, sound: Callable[[threading.Event], None]) -> None:
+        try:
+            sound(self._stopping)
+        except SourceError as error:
+            self._tell(f"{error}; there will be no sound")
+
+    # -- telling ------------------------------------------------------------------------------------------------------
+
+    def _tell(self, note: str) -> None:
+        self._notes.append(note)
+        self._on_note(note)
+
+    def status(self) -> LiveStatus:
+        """A look at the job; to be taken in one thread only."""
+        first = self._branches[0].sink.name
+        now, shown = self._clock(), self._ledger.shown(first)
+        began, before, latencies = self._window
+        if now - began >= _STATUS_EVERY * 0.9:
+            fps = (shown - before) / (now - began) if began else 0.0
+            self._moment = fps, latencies.percentile(50), latencies.percentile(95)
+            self._window = now, shown, Durations()
+        recent = sum(list(self._recent), TileCounts())
+        tiles = max(1, recent.tiles)
+        stage, tier = self._stage, self._dearest + self._state.tier
+        return LiveStatus(
+            source=self._info or SourceInfo("", 0, 0, None),
+            fps=self._moment[0],
+            latency=self._moment[1],
+            latency_p95=self._moment[2],
+            captured=self._ledger.captured,
+            shown=shown,
+            dropped=sum(self._ledger.dropped(first).values()),
+            tier=(stage.tiers[tier] or stage.name) if tier < len(stage.tiers) else "off",
+            choice=self._choice,
+            share=self._state.share,
+            computed=recent.computed / tiles,
+            passed=recent.passed / tiles,
+            reused=recent.reused / tiles,
+            strength=stage.strength,
+            enabled=stage.enabled,
+            paused=self.paused,
+            lost=self._lost,
+        )
+
+    def _report(self, seconds: float, cpu: float) -> LiveReport:
+        def three(durations: Durations) -> tuple[float, float, float]:
+            return durations.percentile(50), durations.percentile(95), durations.percentile(99)
+
+        ledger = self._ledger
+        sinks = {
+            b.sink.name: SinkReport(
+                ledger.shown(b.sink.name), ledger.dropped(b.sink.name), three(ledger.latency[b.sink.name])
+            )
+            for b in self._branches
+        }
+        return LiveReport(
+            source=self._info.name if self._info else "",
+            seconds=seconds,
+            captured=ledger.captured,
+            sinks=sinks,
+            work=three(ledger.work),
+            tiles=self._totals,
+            cpu=cpu / seconds if seconds > 0 else 0.0,
+            changes=list(self._changes),
+            notes=list(self._notes),
+            failed=dict(self._failed),
+        )

@@ -1,0 +1,277 @@
+"""Live jobs with scripted sources and sinks: every frame accounted for, and what goes wrong in life."""
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from live_fakes import Collector, ScriptedSource, frame, one_by_one, until
+
+from acutance.errors import InputNotFoundError, OutputError, SourceError, UsageError
+from acutance.frame import Frame
+from acutance.io.sink import Shown
+from acutance.live import LiveJob, LiveReport
+from acutance.live import job as job_module
+from acutance.live.job import BUSY, CLOSED, PAUSED, SLOW_SINK
+from acutance.live.stage import Stage
+
+
+def balanced_books(report: LiveReport) -> None:
+    for sink in report.sinks.values():
+        assert report.captured == sink.shown + sum(sink.dropped.values()), report
+
+
+@pytest.fixture
+def stage(student_file: Path) -> Stage:
+    return Stage(student_file, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "_BACK_OFF", (0.01, 0.02))
+    monkeypatch.setattr(job_module, "_POLL", 0.05)
+
+
+def test_every_frame_of_a_source_at_its_pace_is_sharpened_and_shown(stage: Stage) -> None:
+    sink = Collector()
+    report = LiveJob(ScriptedSource(one_by_one(sink, map(frame, range(30)))), [sink], stage).run()
+    balanced_books(report)
+    assert (report.captured, sink.count) == (30, 30)
+    first = sink.shown[0]
+    assert not np.array_equal(first.frame.luma, first.before.luma)
+    assert first.frame.chroma is first.before.chroma
+    assert sink.threads == {"acutance-collector"}
+
+
+def test_the_newest_frame_wins_over_a_slow_sink_and_nothing_queues_up(stage: Stage) -> None:
+    quick = Collector("quick")
+    lag: list[int] = []
+
+    def slowly(shown: Shown) -> None:
+        """As long as ten frames take; says how many had been shown elsewhere before this one was taken."""
+        own = next(i for i, other in enumerate(quick.shown) if other is shown) if _is_in(quick, shown) else -1
+        lag.append(quick.count - 1 - own if own >= 0 else 0)
+        seen = quick.count
+        until(lambda: quick.count >= min(seen + 10, 100))
+
+    slow = Collector("slow", pause=slowly)
+    report = LiveJob(ScriptedSource(one_by_one(quick, map(frame, range(100)))), [slow, quick], stage).run()
+    balanced_books(report)
+    assert report.sinks["slow"].dropped[SLOW_SINK] >= 70
+    assert max(lag) <= 3  # a queue would be ninety behind at the end
+    times = [shown.captured for shown in slow.shown]
+    assert times == sorted(times)
+
+
+def _is_in(sink: Collector, shown: Shown) -> bool:
+    return any(other is shown for other in sink.shown)
+
+
+def test_a_sink_that_may_wait_misses_nothing_when_it_hesitates(stage: Stage) -> None:
+    quick = Collector("quick")
+    sink = Collector(pause=lambda _: until(lambda: quick.count == 20), waits=30)
+    report = LiveJob(ScriptedSource(one_by_one(quick, map(frame, range(20)))), [sink, quick], stage).run()
+    balanced_books(report)
+    assert report.sinks["collector"].shown == 20
+
+
+def test_slow_sharpening_drops_frames_and_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = LiveJob(ScriptedSource([frame(i) for i in range(40)]), [Collector()], stage)
+
+    def slowly(taken: Frame) -> Frame:
+        seen = job.status().captured
+        until(lambda: job.status().captured >= min(seen + 5, 40))
+        return taken
+
+    monkeypatch.setattr(stage, "process", slowly)
+    report = job.run()
+    balanced_books(report)
+    assert report.sinks["collector"].dropped[BUSY] >= 30
+
+
+def test_an_unplugged_camera_is_opened_again_until_it_is_back(stage: Stage) -> None:
+    lost = SourceError("camera 0: is lost: No such device")
+    gone = InputNotFoundError("camera 0: there is no /dev/video0")
+    sink = Collector()
+    before, after = one_by_one(sink, [frame(0)]), [frame(1), lambda: sink.count == 2, frame(2)]
+    source = ScriptedSource([*before, lost, *after], returns=True, openings=[gone, gone, None])
+    notes: list[str] = []
+    report = LiveJob(source, [sink], stage, on_note=notes.append).run()
+    balanced_books(report)
+    assert (report.captured, source.opened) == (3, 2)
+    assert any("waiting for it to come back" in note for note in notes)
+    assert any("is back" in note for note in notes)
+
+
+def test_what_is_lost_shows_in_the_status_while_it_is(stage: Stage) -> None:
+    source = ScriptedSource([frame(0), SourceError("camera 0: no picture for 5 seconds")], returns=True,
+                            openings=[SourceError("camera 0: another program is using it")] * 1000)  # fmt: skip
+    job = LiveJob(source, [Collector()], stage)
+    seen: list[str | None] = []
+
+    def watch() -> None:
+        until(lambda: "another program" in (seen.append(job.status().lost) or seen[-1] or ""))
+        job.stop()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    job.run()
+    watcher.join()
+    assert "another program is using it" in (seen[-1] or "")
+
+
+def test_a_file_that_breaks_off_is_an_error_not_a_reason_to_wait(stage: Stage) -> None:
+    with pytest.raises(SourceError, match="breaks off"):
+        LiveJob(ScriptedSource([frame(0), SourceError("-: breaks off")]), [Collector()], stage).run()
+
+
+def test_sizes_and_rotations_may_change_in_the_middle(stage: Stage) -> None:
+    shapes = [(96, 64), (97, 65), (33, 31), (128, 96), (1, 1), (96, 64)]
+    sink = Collector()
+    frames = [frame(i, w, h, rotation=90 * (i % 4)) for i, (w, h) in enumerate(shapes)]
+    report = LiveJob(ScriptedSource(one_by_one(sink, frames)), [sink], stage).run()
+    balanced_books(report)
+    assert [(s.frame.width, s.frame.height, s.frame.rotation) for s in sink.shown] == [
+        (w, h, 90 * (i % 4)) for i, (w, h) in enumerate(shapes)
+    ]
+
+
+def test_a_source_slower_than_promised_gets_the_time_it_leaves(stage: Stage) -> None:
+    steps = [step for i in range(60) for step in (frame(i), 0.02)]
+    job = LiveJob(ScriptedSource(steps, rate=1000.0), [Collector()], stage)
+    job.run()
+    assert 0.01 < job._interval < 0.1
+
+
+@pytest.mark.parametrize("where", ["source", "stage", "sink"])
+def test_an_exception_in_any_thread_is_raised_once_and_everything_closed(
+    where: str, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble = RuntimeError("boom")
+    steps = [step for i in range(10) for step in (frame(i), 0.005)]
+    source = ScriptedSource([*steps, trouble, *steps] if where == "source" else steps * 5)
+    sink = Collector(fails_after=3 if where == "sink" else None, error=trouble)
+    other = Collector("other")
+    if where == "stage":
+        monkeypatch.setattr(stage, "process", lambda _: (_ for _ in ()).throw(trouble))
+    with pytest.raises(RuntimeError, match="boom"):
+        LiveJob(source, [sink, other], stage).run()
+    assert source.closed == 1
+    assert (sink.closed_times, other.closed_times) == (1, 1)
+
+
+def test_a_full_disk_ends_the_recording_and_not_the_window(stage: Stage) -> None:
+    recording = Collector("call.mkv", fails_after=5, error=OutputError("call.mkv: no space left on device"), waits=30)
+    window = Collector("window")
+    notes: list[str] = []
+    script = one_by_one(window, map(frame, range(20)))
+    report = LiveJob(ScriptedSource(script), [window, recording], stage, on_note=notes.append).run()
+    balanced_books(report)
+    assert window.count == 20
+    assert report.sinks["call.mkv"].shown == 5
+    assert report.sinks["call.mkv"].dropped[CLOSED] >= 10
+    assert report.failed["call.mkv"].exit_code == 9
+    assert sum("no space left" in note for note in notes) == 1
+
+
+def test_the_last_sink_that_fails_ends_the_job_with_its_error(stage: Stage) -> None:
+    sink = Collector(fails_after=2, error=OutputError("call.mkv: no space left on device"))
+    with pytest.raises(OutputError, match="no space left"):
+        LiveJob(ScriptedSource([step for i in range(5000) for step in (frame(i), 0.005)]), [sink], stage).run()
+
+
+def test_paused_frames_are_counted_and_cost_nothing(stage: Stage) -> None:
+    steps = [step for i in range(20) for step in (frame(i), 0.005)]
+    job = LiveJob(ScriptedSource(steps), [Collector()], stage)
+    job.paused = True
+    report = job.run()
+    assert report.sinks["collector"].dropped == {PAUSED: 20}
+    assert report.tiles.tiles == 0
+
+
+def test_switched_off_frames_pass_as_they_are(stage: Stage) -> None:
+    stage.enabled = False
+    sink = Collector()
+    LiveJob(ScriptedSource([frame(0)]), [sink], stage).run()
+    assert sink.shown[0].frame is sink.shown[0].before
+
+
+def test_strength_holds_from_the_next_frame_on(stage: Stage) -> None:
+    stage.strength = 0.0
+    taken = frame(0)
+    assert np.array_equal(stage.process(taken).luma, taken.luma)
+    stage.strength = 2.0
+    assert not np.array_equal(stage.process(taken).luma, taken.luma)
+    with pytest.raises(UsageError, match="strength"):
+        stage.strength = 3.0
+    stage.close()
+
+
+def test_stop_from_another_thread_ends_the_job(stage: Stage) -> None:
+    job = LiveJob(ScriptedSource([0.01] * 100_000), [Collector()], stage)
+    threading.Timer(0.2, job.stop).start()
+    started = time.monotonic()
+    job.run()
+    assert time.monotonic() - started < 30  # its script would take more than a quarter of an hour
+
+
+def test_sinks_need_names_of_their_own(stage: Stage) -> None:
+    with pytest.raises(UsageError, match="different names"):
+        LiveJob(ScriptedSource([]), [Collector(), Collector()], stage)
+    with pytest.raises(UsageError, match="different names"):
+        LiveJob(ScriptedSource([]), [], stage)
+    stage.close()
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+
+
+def _resident() -> int:
+    """Bytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_hundred_starts_and_stops_leak_neither_threads_nor_files_nor_memory(student_file: Path) -> None:
+    def once() -> None:
+        LiveJob(ScriptedSource([frame(i) for i in range(3)]), [Collector()], Stage(student_file, threads=2)).run()
+
+    for _ in range(10):
+        once()
+    gc.collect()
+    threads, files = threading.active_count(), _descriptors()
+    memory = _resident() if Path("/proc/self/statm").exists() else 0
+    for _ in range(100):
+        once()
+    gc.collect()
+    assert threading.active_count() == threads
+    assert _descriptors() == files
+    if memory:
+        assert _resident() - memory < 8 << 20
+
+
+@pytest.mark.long  # ten minutes of video at 30 frames a second, unpaced: memory that grows slowly shows
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_eighteen_thousand_frames_leave_memory_flat(student_file: Path) -> None:
+    frames = [frame(i, 320, 180) for i in range(4)]
+    marks: list[int] = []
+    sink = Collector(keep=False, waits=8)
+
+    def script() -> Iterator[Any]:
+        for index in range(18_000):
+            if index in (3_000, 17_999):
+                gc.collect()
+                marks.append(_resident())
+            yield frames[index % 4]
+            yield lambda: sink.count > index  # noqa: B023 - called before the next step
+
+    report = LiveJob(ScriptedSource(script()), [sink], Stage(student_file, threads=1)).run()
+    balanced_books(report)
+    assert (report.captured, sink.count) == (18_000, 18_000)
+    assert marks[1] - marks[0] < 8 << 20
