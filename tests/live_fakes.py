@@ -43,8 +43,8 @@ def _has_shown(sink: "Collector", number: int) -> bool:
 
 
 class ScriptedSource(LiveSource):
-    """Does what its script says, step by step: a frame is given, a number is a wait in seconds, a function is waited for
-    until it says True, an exception is raised.
+    """Does what its script says, step by step: a frame is given, a number is a wait in seconds, a function is waited
+    for until it says True, an exception is raised.
 
     openings: what each further ``open`` raises, None for one that succeeds; the first always does.
     """
@@ -82,12 +82,19 @@ class ScriptedSource(LiveSource):
 
 
 class Collector(LiveSink):
-    """Keeps what it is shown. pause: what it does with each frame before it is done with it. fails_after: frames, and then ``error``."""
+    """Keeps what it is shown. pause: what it does with each frame before it is done with it. fails_after: frames,
+    and then ``error``."""
 
     def __init__(
-        self, name: str = "collector", *, pause: Callable[[Shown], None] = lambda _: None, fails_after: int | None = None,
-        error: BaseException | None = None, waits: int = 0, keep: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        name: str = "collector",
+        *,
+        pause: Callable[[Shown], None] = lambda _: None,
+        fails_after: int | None = None,
+        error: BaseException | None = None,
+        waits: int = 0,
+        keep: bool = True,
+    ) -> None:
         self.name, self.waits = name, waits
         self._pause, self._fails_after, self._error, self._keep = pause, fails_after, error, keep
         self.shown: list[Shown] = []

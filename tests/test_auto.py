@@ -123,6 +123,58 @@ def test_what_is_known_counts_more_than_what_is_seen_unless_more_is_seen(photogr
 
 
 @pytest.mark.usefixtures("models")
+def test_a_stream_whose_coded_size_changes_is_believed_at_once(photograph: Luma) -> None:
+    """A reader keeps the first size and says by how much it scaled each frame up to it."""
+    with AutoSharpener("fast", engine="numpy").session() as session:
+        for scaled_by, student in ((1.0, "fast-call-x1"), (2.0, "fast-call-x2"), (1.0, "fast-call-x1")):
+            session.frame(Frame(photograph, scaled_by=scaled_by))
+            assert session.choice is not None
+            assert session.choice.student == student
+
+
+@pytest.mark.usefixtures("models")
+def test_the_tier_of_a_session_may_change_and_its_factor_holds(
+    photograph: Luma, monkeypatch: pytest.MonkeyPatch, student_file: Path
+) -> None:
+    larger = {**zoo.bundled_models(), "balanced-call-x2": student_file}
+    monkeypatch.setattr(zoo, "bundled_models", lambda: larger)
+    with AutoSharpener("fast", engine="numpy").session() as session:
+        frame = Frame(scaled_up(photograph, 2))
+        for tier in ("fast", "balanced", "fast"):
+            session.tier = tier
+            session.frame(frame)
+            assert session.choice is not None
+            assert session.choice.student == f"{tier}-call-x2"
+
+
+@pytest.mark.usefixtures("models")
+def test_a_share_of_tiles_holds_for_every_student(photograph: Luma) -> None:
+    with AutoSharpener("fast", engine="numpy", threshold=0, reuse=False).session() as session:
+        frame = Frame(scaled_up(photograph, 2))
+        session.tile_budget = 0.25
+        session.frame(frame)
+        assert session.counts.computed == session.counts.tiles // 4
+        session.tier = "balanced"
+        session.frame(frame)
+        assert session.counts.computed == session.counts.tiles // 4
+        session.tile_budget = None
+        session.frame(frame)
+        assert session.counts.computed == session.counts.tiles
+
+
+@pytest.mark.usefixtures("models")
+def test_strength_may_change_for_every_student(photograph: Luma) -> None:
+    sharpener = AutoSharpener("fast", engine="numpy")
+    frame = Frame(scaled_up(photograph, 2))
+    with sharpener.session() as session:
+        session.frame(frame)
+        sharpener.strength = 0.0
+        np.testing.assert_array_equal(session.frame(frame).luma, frame.luma)
+    with pytest.raises(UsageError, match="strength"):
+        sharpener.strength = -1.0
+
+
+@pytest.mark.usefixtures("models")
 def test_a_sharp_picture_stays_as_it_is_where_no_student_is_for_it(photograph: Luma) -> None:
     sharpener = AutoSharpener("quality", engine="numpy")
     np.testing.assert_array_equal(sharpener(photograph), photograph)

@@ -229,8 +229,19 @@ def test_a_size_that_changes_in_mid_stream_is_scaled_to_the_first(tmp_path: Path
         frames = list(reader)
     assert len(frames) == 20
     assert {f.luma.shape for f in frames} == {(48, 64)}
+    assert [f.scaled_by for f in frames] == [1.0] * 20
     assert any("changes to 128 x 96" in note for note in reader.notes)
     assert all(b.pts > a.pts for a, b in itertools.pairwise(frames))  # type: ignore[operator]
+
+
+def test_frames_say_by_how_much_they_were_scaled_up(tmp_path: Path) -> None:
+    parts = [make_clip(tmp_path / f"{w}.h264", size=(w, h)) for w, h in ((128, 96), (64, 48))]
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(b"".join(p.read_bytes() for p in parts))
+    with VideoReader(joined) as reader:
+        assert [f.scaled_by for f in reader] == [1.0] * 10 + [2.0] * 10
+    with VideoReader(parts[1], size=(192, 144)) as reader:
+        assert {f.scaled_by for f in reader} == {3.0}
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live_fakes import Collector, ScriptedSource, frame, one_by_one, until
 
 from acutance.errors import InputNotFoundError, OutputError, SourceError, UsageError
 from acutance.frame import Frame
@@ -19,6 +18,7 @@ from acutance.live import LiveJob, LiveReport
 from acutance.live import job as job_module
 from acutance.live.job import BUSY, CLOSED, PAUSED, SLOW_SINK
 from acutance.live.stage import Stage
+from live_fakes import Collector, ScriptedSource, frame, one_by_one, until
 
 
 def balanced_books(report: LiveReport) -> None:
@@ -229,7 +229,7 @@ def test_sinks_need_names_of_their_own(stage: Stage) -> None:
 
 
 def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
 
 
 def _resident() -> int:

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from io_clips import make_clip
-from live_fakes import ScriptedSource, frame, one_by_one
 
 from acutance._av import av
 from acutance.errors import MissingExtraError, OutputError, OutputExistsError, UsageError
@@ -27,6 +25,8 @@ from acutance.io.virtual_camera import VirtualCamera
 from acutance.io.y4m import Y4MReader
 from acutance.live import LiveJob
 from acutance.live.stage import Stage
+from io_clips import make_clip
+from live_fakes import ScriptedSource, frame, one_by_one
 
 INFO = SourceInfo("test", 96, 64, Fraction(30))
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from io_clips import make_clip, picture
-from live_fakes import Collector, until
 
 from acutance._av import av
 from acutance.errors import InputNotFoundError, SourceError, UnsupportedMediaError, UsageError
@@ -26,6 +24,8 @@ from acutance.live import LiveJob
 from acutance.live import job as job_module
 from acutance.live.sources import open_source
 from acutance.live.stage import Stage
+from io_clips import make_clip, picture
+from live_fakes import Collector, until
 
 
 class Clock:
@@ -378,7 +378,9 @@ def test_names_of_sources_lead_to_sources(tmp_path: Path, monkeypatch: pytest.Mo
         open_source("webcam0")
 
 
-@pytest.mark.parametrize(("platform", "format_", "url"), [("darwin", "avfoundation", "1"), ("linux", "v4l2", "/dev/video1")])
+@pytest.mark.parametrize(
+    ("platform", "format_", "url"), [("darwin", "avfoundation", "1"), ("linux", "v4l2", "/dev/video1")]
+)
 def test_cameras_of_each_platform(platform: str, format_: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", platform)
     assert (camera("1").format, camera("1").url) == (format_, url)
@@ -401,8 +403,8 @@ def test_what_cameras_offer_is_read_from_ffmpegs_words() -> None:
     )
     assert parse_modes(v4l2) == ("yuyv422 640x480", "yuyv422 320x240", "mjpeg 1280x720", "mjpeg 1920x1080")
     dshow = (
-        '[dshow]   pixel_format=yuyv422  min s=640x480 fps=5 max s=640x480 fps=30\n'
-        '[dshow]   vcodec=mjpeg  min s=1280x720 fps=5 max s=1280x720 fps=60.0002\n'
+        "[dshow]   pixel_format=yuyv422  min s=640x480 fps=5 max s=640x480 fps=30\n"
+        "[dshow]   vcodec=mjpeg  min s=1280x720 fps=5 max s=1280x720 fps=60.0002\n"
     )
     assert parse_modes(dshow) == ("yuyv422 640x480 at 30", "mjpeg 1280x720 at 60")
     assert parse_modes("no camera here") == ()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from io_clips import make_clip
 from numpy.typing import NDArray
 
 from acutance.io._frames import rgb_of
+from io_clips import make_clip
 
 pytestmark = pytest.mark.skipif(
     any(shutil.which(tool) is None for tool in ("Xvfb", "xdotool")), reason="needs Xvfb and xdotool"
@@ -188,11 +188,11 @@ def test_what_the_system_tells_a_window_is_heard(monkeypatch: pytest.MonkeyPatch
     import ctypes
 
     import sdl2
-    from live_fakes import frame
 
     from acutance.io.sink import Shown
     from acutance.io.source import SourceInfo
     from acutance.io.window import Window
+    from live_fakes import frame
 
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     window = Window(split=True)

@@ -89,8 +89,15 @@ class Chooser:
             if self._choice.factor:
                 self._choice = _choose(tier, self._seen_task, self._choice.factor, known=self._choice.known)
 
-    def look(self, luma: Plane, *, bit_depth: int = 8, full_range: bool = False) -> Choice:
-        """Told of every frame, in order; looks at some of them. Returns the choice that holds for this one."""
+    def look(
+        self, luma: Plane, *, bit_depth: int = 8, full_range: bool = False, scaled_by: float | None = None
+    ) -> Choice:
+        """Told of every frame, in order; looks at some of them. Returns the choice that holds for this one.
+
+        scaled_by: where it is known of each frame, as of a stream whose coded size changes; another begins afresh.
+        """
+        if scaled_by is not None and scaled_by != self._known:
+            self._known, self._shares = scaled_by, None
         undecided = self._shares is None
         due = undecided or self._frames % _LOOK_EVERY == 0
         self._frames += 1
@@ -187,6 +194,15 @@ class AutoSharpener:
         """The last that was made for a picture or a single frame; None before the first."""
         return self._choice
 
+    def prepare(self, tiers: Iterable[str] | None = None) -> None:
+        """Make the sharpeners of every student that videos may get, in the tier or those named: now rather than between
+        two frames."""
+        for tier in (self.tier,) if tiers is None else tiers:
+            for factor in REACH_FACTORS:
+                name = student_for(tier, "call", factor)
+                if name is not None:
+                    self.with_student(name)
+
     def with_student(self, name: str) -> FrameSharpener:
         """The sharpener with that student, made when it is first asked for."""
         if name not in self._made:
@@ -207,7 +223,8 @@ class AutoSharpener:
 
     def frame(self, frame: Frame, *, out: Plane | None = None) -> Frame:
         """Sharpen a video frame by itself, all of it; see :meth:`FrameSharpener.frame`."""
-        self._choice = Chooser(self.tier).look(frame.luma, bit_depth=frame.bit_depth, full_range=frame.full_range)
+        chooser = Chooser(self.tier, scaled_by=frame.scaled_by)
+        self._choice = chooser.look(frame.luma, bit_depth=frame.bit_depth, full_range=frame.full_range)
         if self._choice.student is None:
             return _as_it_is(frame, out)
         return self.with_student(self._choice.student).frame(frame, out=out)
@@ -218,7 +235,7 @@ class AutoSharpener:
         """A session on the frames of one video; see :meth:`FrameSharpener.session`. scaled_by: what they are known to
         have been."""
         TileOptions(0, tile_budget, time_budget)  # raises now rather than with the first frame that is sharpened
-        return AutoSession(self, Chooser(self.tier, scaled_by=scaled_by), tile_budget, time_budget)
+        return AutoSession(self, Chooser(self.tier, scaled_by=scaled_by), scaled_by, tile_budget, time_budget)
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Sharpen the frames of one video one by one, as they are asked for, in a session."""
@@ -244,9 +261,14 @@ class AutoSession:
     """
 
     def __init__(
-        self, sharpener: AutoSharpener, chooser: Chooser, tile_budget: float | None, time_budget: float | None
+        self,
+        sharpener: AutoSharpener,
+        chooser: Chooser,
+        scaled_by: float,
+        tile_budget: float | None,
+        time_budget: float | None,
     ) -> None:
-        self._sharpener, self._chooser = sharpener, chooser
+        self._sharpener, self._chooser, self._scaled_by = sharpener, chooser, scaled_by
         self._tile_budget, self._time_budget = tile_budget, time_budget
         self._session: FrameSession | None = None
         self._counts = self._totals = TileCounts()
@@ -297,7 +319,12 @@ class AutoSession:
         """Sharpen the next frame; see :meth:`FrameSession.frame`."""
         if self._closed:
             raise EngineError("the session is closed")
-        choice = self._chooser.look(frame.luma, bit_depth=frame.bit_depth, full_range=frame.full_range)
+        choice = self._chooser.look(
+            frame.luma,
+            bit_depth=frame.bit_depth,
+            full_range=frame.full_range,
+            scaled_by=max(self._scaled_by, frame.scaled_by),
+        )
         if not self._choices or choice != self._choices[-1]:
             self._choices.append(choice)
             self._open(choice.student)

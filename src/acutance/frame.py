@@ -45,6 +45,7 @@ class Frame:
     pts, time_base: presentation time is ``pts * time_base`` seconds; both None for a picture without a clock.
     rotation: degrees counter-clockwise that a player must turn the picture, a multiple of 90.
     sample_aspect_ratio: width to height of one sample; None where unknown.
+    scaled_by: how many times as large as coded the picture was made by whoever read it; 1 where it was left as it is.
     backing: whatever owns the memory of the planes; kept so that it outlives them.
     """
 
@@ -56,6 +57,7 @@ class Frame:
     colour: ColourInfo = ColourInfo()
     rotation: int = 0
     sample_aspect_ratio: Fraction | None = None
+    scaled_by: float = 1.0
     backing: object = field(default=None, repr=False, compare=False)
 
     @property

@@ -14,7 +14,10 @@ from acutance import __version__
 
 __all__ = ["Options", "run"]
 
-_LIBRARIES = ("numpy", "av", "pillow", "onnxruntime", "onnx", "safetensors", "torch", "matplotlib", "scikit-image")
+_LIBRARIES = (
+    "numpy", "av", "pillow", "safetensors", "pysdl2", "pyvirtualcam", "onnxruntime", "onnx", "torch", "matplotlib",
+    "scikit-image",
+)  # fmt: skip
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "neon", "asimd", "asimddp")
 _ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1")
 _TRIAL_SECONDS = 1.5

@@ -112,7 +112,7 @@ def run(options: Options) -> int:
         options.model,
         engine=options.engine,
         strength=options.strength,
-        threads=options.threads,
+        threads=_threads(options),
         threshold=options.threshold,
         reuse=options.reuse,
     )
@@ -149,6 +149,13 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 def _cores() -> int:
     return os.cpu_count() or 1
+
+
+def _threads(options: Options) -> int | None:
+    """As asked; or as many as a processor budget below 1 has cores for, so that the others stay free."""
+    if options.threads is not None or not 0 < options.cpu_budget < 1:
+        return options.threads
+    return max(1, round(options.cpu_budget * _cores()))
 
 
 def _sinks(options: Options) -> tuple[list["LiveSink"], "Window | None", "Recorder | None"]:

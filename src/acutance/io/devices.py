@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from acutance._av import av
@@ -13,7 +14,7 @@ __all__ = ["Device", "list_devices", "microphone_address"]
 
 _CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 _MICROPHONES = {"linux": "alsa", "darwin": "avfoundation", "win32": "dshow"}
-_ALSA = "/usr/share/alsa/alsa.conf"
+_ALSA = Path("/usr/share/alsa/alsa.conf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,23 @@ def list_devices(*, modes: bool = False) -> list[Device]:
 
 def microphone_address(which: str = "") -> tuple[str, str]:
     """FFmpeg's format and address for a microphone: the system's default where empty."""
-    if os.path.exists(_ALSA):  # noqa: PTH110 - the library reads the variable
-        os.environ.setdefault("ALSA_CONFIG_PATH", _ALSA)  # PyAV's own ALSA looks elsewhere
     format_ = _of_platform(_MICROPHONES)
+    if format_ == "alsa":
+        _find_alsa()
     if format_ == "avfoundation":
         return format_, which if which.startswith(":") else f":{which or 'default'}"
     if format_ == "dshow":
         name = which or next((d.address for d in list_devices() if d.kind == "microphone"), "default")
         return format_, name if name.startswith("audio=") else f"audio={name}"
     return format_, which or "default"
+
+
+def _find_alsa() -> bool:
+    """Whether there is sound hardware that ALSA knows. PyAV brings a library of its own, which looks for its
+    configuration where there is none, and says so on stderr."""
+    if _ALSA.exists():
+        os.environ.setdefault("ALSA_CONFIG_PATH", str(_ALSA))
+    return _ALSA.exists() and Path("/proc/asound").exists()
 
 
 def _of_platform(table: dict[str, str]) -> str:
@@ -59,6 +68,8 @@ def _enumerate() -> list[tuple[str, str, str, list[str]]]:
     """Format, address, name and kinds of media of each device."""
     found = []
     for format_ in dict.fromkeys((_of_platform(_CAMERAS), _of_platform(_MICROPHONES))):
+        if format_ == "alsa" and not _find_alsa():
+            continue
         try:
             devices = av.device.enumerate_input_devices(format_)
         except (av.error.FFmpegError, OSError, ValueError):

@@ -345,5 +345,6 @@ class VideoReader:
             colour=colour,
             rotation=self.info.rotation,
             sample_aspect_ratio=self.info.sample_aspect_ratio,
+            scaled_by=max(1.0, min(self.width / decoded.width, self.height / decoded.height)),
             backing=picture,
         )

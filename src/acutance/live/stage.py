@@ -37,6 +37,7 @@ class Stage:
         self.tiers: tuple[str, ...] = ("",)
         if isinstance(self._sharpener, AutoSharpener):
             self.tiers = TIERS[TIERS.index(self._sharpener.tier) :: -1]
+            self._sharpener.prepare(self.tiers)
             first = self._sharpener.with_student(find_student(self.tiers[0]).spec.name)
             self.cost = tuple(float(find_student(tier).spec.shape.macs_per_pixel) for tier in self.tiers)
         else:

@@ -2,7 +2,7 @@
 
 What was scaled up by f has next to nothing above 1/f of its highest frequency. How steeply the spectrum of the busiest
 places falls is told from how a picture's own does, soft ones among them, by a network of one hidden layer over the
-logarithms of eleven bands, fitted by ``benchmarks/reach.py`` on training pictures and clips, sharp, out of focus,
+logarithms of fifteen bands, fitted by ``benchmarks/reach.py`` on training pictures and clips, sharp, out of focus,
 sharpened, noisy and drawn, scaled and compressed.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["BANDS", "REACH_FACTORS", "ReachModel", "detail_reach", "reach_featur
 REACH_FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)
 """What is told apart; 1: detail up to the last pixel."""
 
-BANDS = (2.0, 4.0, 6.0, 8.0, 32 / 3, 13.0, 16.0, 18.5, 64 / 3, 24.0, 28.0, 32.0)
+BANDS = (2.0, 4.0, 6.0, 8.0, 9.5, 32 / 3, 12.0, 14.0, 16.0, 18.5, 64 / 3, 24.0, 26.0, 28.0, 30.0, 32.0)
 """Edges of the bands, in periods per window; 32 is the highest frequency there is."""
 
 _SIDE = 64
@@ -30,11 +30,11 @@ _WINDOWS = 32  # the busiest
 _EVERY = 4  # rows that are looked at to find them
 _QUIET = 1.0  # code values between neighbours, on average: windows below that show noise rather than detail
 _FLOOR = 1e-3  # below the power of rounding
-_DOUBT = 0.3  # what is as sharp as its size allows with this probability is taken for sharp
+_DOUBT = 0.3  # the probability with which the factor is no larger than the one that is told
 
 
 class ReachModel(NamedTuple):
-    """mean, deviation: 11, of the bands. inner: 11 x 32, of the bands in standard units, and inner_bias: 32; weights:
+    """mean, deviation: 15, of the bands. inner: 15 x 32, of the bands in standard units, and inner_bias: 32; weights:
     32 x 5, of the hyperbolic tangents of those, and bias: 5."""
 
     mean: NDArray[np.float64]
@@ -93,5 +93,9 @@ def detail_reach(features: NDArray[np.float64], model: ReachModel | None = None)
 
 
 def told_factor(shares: NDArray[np.float64]) -> float:
-    """The factor that the probabilities of :func:`detail_reach` speak for: the most probable, or in doubt 1."""
-    return REACH_FACTORS[0 if shares[0] >= _DOUBT else int(shares.argmax())]
+    """The factor that the probabilities of :func:`detail_reach` speak for.
+
+    The smallest that reaches, with those below it, a probability of 0.3: a student for too large a factor spoils more
+    than one for too small a factor leaves undone.
+    """
+    return REACH_FACTORS[min(int(np.searchsorted(shares.cumsum(), _DOUBT)), len(REACH_FACTORS) - 1)]
