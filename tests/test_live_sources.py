@@ -1,5 +1,6 @@
 """Sources of live jobs: files at their own pace, pipes, cameras that misbehave, streams that stall."""
 
+import contextlib
 import errno
 import io
 import socket
@@ -283,9 +284,10 @@ class _Server:
             self.connections.append(connection)
             connection.recv(4096)
             part = self._clip if len(self.connections) > 1 else self._clip[: len(self._clip) // 376 * 188]
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + part)
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {len(self._clip)}\r\n\r\n"
+            connection.sendall(head.encode() + part)
             if len(self.connections) > 1:
-                connection.close()
+                connection.shutdown(socket.SHUT_WR)  # closing could take back what was not read yet
 
     def close(self) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
@@ -322,6 +324,27 @@ def test_a_stream_that_stalls_is_opened_again(
     watcher.join()
     assert any("nothing has come for 1 seconds" in note for note in notes), notes
     assert report.captured == report.sinks["collector"].shown + sum(report.sinks["collector"].dropped.values())
+
+
+def test_a_stream_that_comes_all_at_once_is_shown_at_its_pace(server: _Server) -> None:
+    """As a recording on a web server does. Its two seconds would otherwise be over in an instant."""
+    with pytest.raises(SourceError), CaptureSource(stream(server.url), stall=0.5) as first:
+        first.open()  # the server's first connection is the one that stalls
+        while True:
+            with contextlib.suppress(TimeoutError):
+                first.read(0.1)
+    with CaptureSource(stream(server.url), stall=5.0) as source:
+        source.open()
+        times: list[float] = []
+        with pytest.raises(SourceError, match="the stream has ended"):
+            while True:
+                try:
+                    source.read(0.05)
+                except TimeoutError:
+                    continue
+                times.append(time.monotonic())
+    assert len(times) >= 45
+    assert times[-1] - times[0] > 1.0
 
 
 def test_a_stream_nobody_serves_is_refused_with_its_address() -> None:

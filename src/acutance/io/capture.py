@@ -32,18 +32,22 @@ _STREAM_FORMATS = f"{FORMAT_WHITELIST},rtsp,rtp,sdp,mjpeg,mpjpeg,hls"
 _CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 _SCREENS = {"linux": "x11grab", "darwin": "avfoundation", "win32": "gdigrab"}
 _POLL = 0.002  # seconds between two questions to a camera that has nothing yet
+_AT_ONCE = 0.01  # seconds: a packet that takes longer to come was not there yet
+_LONGEST_GAP = 2.0  # seconds between two pictures' times; more is a clock that jumped
 _AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a source is, in FFmpeg's words. name: as people know it. kind: how it behaves when it is lost."""
+    """Where a source is, in FFmpeg's words. name: as people know it. kind: how it behaves when it is lost. buffered:
+    it may come faster than it is to be shown, as from a web server."""
 
     kind: Kind
     name: str
     url: str
     format: str | None
     options: dict[str, str] = field(default_factory=dict)
+    buffered: bool = False
 
 
 def camera(
@@ -100,20 +104,24 @@ def stream(url: str, *, transport: str = "tcp") -> Address:
     options = {
         "protocol_whitelist": _INNER_PROTOCOLS,
         "format_whitelist": _STREAM_FORMATS,
-        "fflags": "nobuffer",
         "analyzeduration": "1000000",
         "probesize": "1000000",
     }
     if scheme.startswith("rtsp"):
         options["rtsp_transport"] = transport
-    return Address("stream", re.sub(r"//[^/@]*@", "//", url), url, None, options)  # never shows a password
+    buffered = scheme.startswith("http")
+    if not buffered:
+        options["fflags"] = "nobuffer"  # what was read to find out what comes is not shown: it is late by then
+    name = re.sub(r"//[^/@]*@", "//", url)  # never shows a password
+    return Address("stream", name, url, None, options, buffered=buffered)
 
 
 class CaptureSource(LiveSource):
     """Frames of a camera, a screen or a stream, as they come.
 
     stall: seconds without a frame after which the source counts as lost. Frames of other formats than planar YUV are
-    turned into the nearest; sizes, formats and ranges may change from frame to frame, and frames say so.
+    turned into the nearest; sizes, formats and ranges may change from frame to frame, and frames say so. What comes
+    faster than its times say, as from a web server, is held back; what had to be waited for is not.
     """
 
     returns = True
@@ -126,6 +134,9 @@ class CaptureSource(LiveSource):
         self._ready: list[Any] = []
         self._plans: dict[tuple[str, int, int], PixelPlan] = {}
         self._heard = 0.0  # when the last frame came
+        self._waited = True  # for the packet that it came in
+        self._held: Any = None  # a picture that is not due yet
+        self._due_offset: float | None = None  # from its clock to the monotonic one
 
     def open(self) -> SourceInfo:
         self.close()
@@ -171,17 +182,37 @@ class CaptureSource(LiveSource):
 
     def read(self, timeout: float) -> Frame:
         end = time.monotonic() + timeout
-        while not self._ready:
-            self._fetch(end)
-        picture = self._ready.pop(0)
-        self._heard = time.monotonic()
+        if self._held is None:
+            while not self._ready:
+                self._fetch(end)
+            self._held = self._ready.pop(0)
+            self._heard = time.monotonic()
+        early = self._early(self._held) if self.address.buffered else 0.0
+        left = end - time.monotonic()
+        if early > left:
+            time.sleep(max(0.0, left))
+            raise TimeoutError
+        if early > 0:
+            time.sleep(early)
+        picture, self._held = self._held, None
         return self._frame(picture)
+
+    def _early(self, picture: Any) -> float:
+        """Seconds until a picture is due. What the network had to be waited for is due when it comes: so a sender whose
+        clock runs fast does not fill the line."""
+        if picture.pts is None or picture.time_base is None:
+            return 0.0
+        own, now = float(picture.pts * picture.time_base), time.monotonic()
+        if self._due_offset is None or self._waited or abs(own + self._due_offset - now) > _LONGEST_GAP:
+            self._due_offset, self._waited = now - own, False
+        return own + self._due_offset - now
 
     def _fetch(self, end: float) -> None:
         """Decode the next packet; raises TimeoutError past ``end``."""
         where = self.address
         if self._packets is None or self._container is None:
             raise SourceError(f"{where.name}: is not open")
+        asked = time.monotonic()
         try:
             packet = next(self._packets)
         except StopIteration:
@@ -206,6 +237,7 @@ class CaptureSource(LiveSource):
         except (av.error.FFmpegError, ValueError):
             return  # a stream that was joined in the middle, or lost packets: the next key frame mends it
         if packet.stream.index == self._video_index:
+            self._waited = time.monotonic() - asked > _AT_ONCE
             self._ready += decoded
         elif self.on_sound is not None:
             for block in decoded:
@@ -253,7 +285,7 @@ class CaptureSource(LiveSource):
 
     def close(self) -> None:
         container, self._container = self._container, None
-        self._packets, self._ready = None, []
+        self._packets, self._ready, self._held, self._due_offset = None, [], None, None
         if container is not None:
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 container.close()
