@@ -164,7 +164,6 @@ def _apart(case: Case, path: Path) -> dict[str, Any]:
 
 
 def _run(case: dict[str, Any]) -> dict[str, Any]:
-    import resource
     import threading
 
     from acutance.io.null import NullSink
@@ -195,9 +194,16 @@ def _run(case: dict[str, Any]) -> dict[str, Any]:
         "computed_per_second": round(tiles.computed / report.seconds),
         "reused": round(tiles.reused / max(1, tiles.tiles), 4),
         "processors": round(report.cpu, 2),
-        "resident_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "resident_mb": _peak_resident(),
         "changes": [[when, text] for when, text in report.changes[:40]],
     }
+
+
+def _peak_resident() -> int:
+    """Megabytes. Of this process alone: what ``getrusage`` says may be the parent's."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def _record(files: dict[str, Path]) -> None:

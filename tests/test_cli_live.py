@@ -133,6 +133,29 @@ def test_it_stops_after_the_duration(clip: Path) -> None:
     assert 0.5 <= events(done.stderr.decode())[-1]["seconds"] < 20
 
 
+def test_it_stops_while_a_pipe_is_silent() -> None:
+    """A writer that pauses does not keep the program, nor break it."""
+    command = [sys.executable, "-m", "acutance", "live", "-", "--to", "none", "--duration", "1s"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b"YUV4MPEG2 W64 H48 F30:1 C420jpeg\nFRAME\n" + bytes(64 * 48 * 3 // 2))
+    process.stdin.flush()
+    try:
+        code = process.wait(timeout=60)
+    finally:
+        process.kill()
+    assert code == 0
+    assert process.stderr is not None
+    assert b"Fatal" not in process.stderr.read()
+
+
+def test_a_file_is_not_recorded_into_itself(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = clip.read_bytes()
+    assert main(["live", str(clip), "--to", str(clip), "-y"]) == 8
+    assert "is what is being played" in capsys.readouterr().err
+    assert clip.read_bytes() == before
+
+
 def test_devices_says_what_is_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from acutance.io.devices import Device
 

@@ -185,6 +185,59 @@ def test_the_last_sink_that_fails_ends_the_job_with_its_error(stage: Stage) -> N
         LiveJob(ScriptedSource([step for i in range(5000) for step in (frame(i), 0.005)]), [sink], stage).run()
 
 
+def test_a_sink_that_fails_and_cannot_be_closed_either_is_told_of_once(stage: Stage) -> None:
+    class Broken(Collector):
+        def close(self) -> None:
+            super().close()
+            raise OutputError("call.mkv: still no space left on device")
+
+    recording = Broken("call.mkv", fails_after=1, error=OutputError("call.mkv: no space left on device"), waits=30)
+    window = Collector("window")
+    report = LiveJob(ScriptedSource(one_by_one(window, map(frame, range(9)))), [window, recording], stage).run()
+    balanced_books(report)
+    assert (window.count, recording.closed_times) == (9, 1)
+    assert str(report.failed["call.mkv"]) == "call.mkv: no space left on device"
+
+
+def test_a_sink_that_fails_when_it_is_closed_is_told_of(student_file: Path) -> None:
+    class Broken(Collector):
+        def close(self) -> None:
+            raise OutputError("call.mkv: no space left on device")
+
+    script = [frame(0)]
+    sinks = [Collector(), Broken("call.mkv")]
+    report = LiveJob(ScriptedSource(script), sinks, Stage(student_file, threads=1)).run()
+    assert report.failed["call.mkv"].exit_code == 9
+    with pytest.raises(OutputError, match="no space left"):
+        LiveJob(ScriptedSource(script), sinks[1:], Stage(student_file, threads=1)).run()
+
+
+def test_a_recording_that_lags_behind_at_the_end_is_finished(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "_PATIENCE", 0.2)
+    quick = Collector("quick")
+    slow = Collector("call.mkv", pause=lambda _: time.sleep(0.05), waits=30)
+    script = one_by_one(quick, map(frame, range(25)))
+    report = LiveJob(ScriptedSource(script), [quick, slow], stage).run()
+    balanced_books(report)
+    assert (report.sinks["call.mkv"].shown, slow.closed_times) == (25, 1)
+
+
+def test_a_sink_that_hangs_is_left_behind_and_its_frames_are_accounted_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_module, "_PATIENCE", 0.1)
+    freed = threading.Event()
+    quick, stuck = Collector("quick"), Collector("stuck", pause=lambda _: freed.wait(30) and None, waits=3)
+    notes: list[str] = []
+    script = one_by_one(quick, map(frame, range(10)))
+    report = LiveJob(ScriptedSource(script), [quick, stuck], stage, on_note=notes.append).run()
+    balanced_books(report)
+    assert stuck.closed_times == 0
+    assert any("stuck did not end" in note for note in notes)
+    freed.set()
+    until(lambda: not any(thread.name == "acutance-stuck" for thread in threading.enumerate()))
+
+
 def test_paused_frames_are_counted_and_cost_nothing(stage: Stage) -> None:
     steps = [step for i in range(20) for step in (frame(i), 0.005)]
     job = LiveJob(ScriptedSource(steps), [Collector()], stage)
@@ -218,6 +271,25 @@ def test_stop_from_another_thread_ends_the_job(stage: Stage) -> None:
     started = time.monotonic()
     job.run()
     assert time.monotonic() - started < 30  # its script would take more than a quarter of an hour
+
+
+def test_any_tier_can_be_asked_for_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("auto", threads=1)
+    assert (stage.tiers, stage.tiers[stage.first]) == (("quality", "balanced", "fast"), "fast")
+    sink = Collector()
+    job: LiveJob
+    used: list[str] = []
+
+    def script() -> Iterator[Any]:
+        for number in range(4):
+            yield frame(number)
+            yield lambda: sink.count > number  # noqa: B023 - called before the next step
+            used.append(job.status().tier)
+            job.select_tier()
+
+    job = LiveJob(ScriptedSource(script()), [sink], stage)
+    job.run()
+    assert used == ["fast", "quality", "balanced", "fast"]
 
 
 def test_sinks_need_names_of_their_own(stage: Stage) -> None:

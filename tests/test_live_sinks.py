@@ -14,6 +14,7 @@ import pytest
 
 from acutance._av import av
 from acutance.errors import MissingExtraError, OutputError, OutputExistsError, UsageError
+from acutance.frame import ColourInfo, ColourRange, Frame
 from acutance.io import VideoReader
 from acutance.io._frames import converted, pix_fmt_of, rgb_of, upright
 from acutance.io.paced import PacedFile
@@ -145,7 +146,7 @@ def test_sound_of_the_file_lies_beside_its_picture(tmp_path: Path, student_file:
     source = PacedFile(clip)
     job = LiveJob(
         source, [recorder], Stage(student_file, threads=1),
-        sounds=[lambda stop: play_file_sound(clip, recorder.sound, stop, lambda: source.started)],
+        sounds=[lambda stop: play_file_sound(clip, recorder.sound, stop, lambda: source.zero)],
     )  # fmt: skip
     job.run()
     with av.open(str(tmp_path / "call.mkv")) as container:
@@ -176,6 +177,61 @@ def test_sound_that_drifts_is_put_where_it_belongs(tmp_path: Path) -> None:
     assert times[0] < 0.1
     assert 0.4 < gaps.max() < 0.6
     assert sorted(gaps)[-2] < 0.1
+
+
+def test_sound_that_comes_too_early_costs_what_is_early_and_no_more(tmp_path: Path) -> None:
+    """As after a stall, when all that was held up comes at once: later sound is as it should be."""
+    recorder = Recorder(tmp_path / "call.mkv", sound=True)
+    recorder.open(INFO)
+    for index in range(120):
+        recorder.show(shown(index, 10.0 + index / 30))
+        at = 10.0 + index / 30 - (0.3 if 40 <= index < 60 else 0.0)
+        block = av.AudioFrame.from_ndarray(np.full((1, 1600), 0.1, np.float32), format="fltp", layout="mono")
+        block.sample_rate = 48_000
+        recorder.sound(block, at)
+    recorder.close()
+    with av.open(str(tmp_path / "call.mkv")) as container:
+        blocks = list(container.decode(audio=0))
+    samples = sum(block.samples for block in blocks)
+    assert samples >= 48_000 * (4 - 20 / 30 - 0.2)
+    assert float(blocks[-1].pts * blocks[-1].time_base) > 3.8
+
+
+def test_sound_may_change_its_format_in_the_middle(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "call.mkv", sound=True)
+    recorder.open(INFO)
+    for index in range(60):
+        recorder.show(shown(index, 10.0 + index / 30))
+        rate, layout, count = (48_000, "mono", 1) if index < 30 else (44_100, "stereo", 2)
+        block = av.AudioFrame.from_ndarray(np.zeros((count, rate // 30), np.float32), format="fltp", layout=layout)
+        block.sample_rate = rate
+        recorder.sound(block, 10.0 + index / 30)
+    recorder.close()
+    with av.open(str(tmp_path / "call.mkv")) as container:
+        assert sum(block.samples for block in container.decode(audio=0)) >= 48_000 * 1.8
+
+
+def test_sound_stays_with_a_picture_that_begins_late(tmp_path: Path, student_file: Path) -> None:
+    """The clip's picture begins 0.2 s after its sound, which ends before it does."""
+    clip = make_clip(tmp_path / "late.mkv", audio=True, pts=[2560 + 512 * i for i in range(20)])
+    recorder = Recorder(tmp_path / "call.mkv", sound=True)
+    source = PacedFile(clip)
+    LiveJob(
+        source, [recorder], Stage(student_file, threads=1),
+        sounds=[lambda stop: play_file_sound(clip, recorder.sound, stop, lambda: source.zero)],
+    ).run()  # fmt: skip
+    with av.open(str(tmp_path / "call.mkv")) as container:
+        blocks = list(container.decode(audio=0))
+    end = float(blocks[-1].pts * blocks[-1].time_base) + blocks[-1].samples / 48_000
+    assert end == pytest.approx(0.2, abs=0.1)  # of 0.4 s of sound, half lies before the picture
+
+
+def test_a_recording_is_never_what_is_being_played(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "call.mkv")
+    before = clip.read_bytes()
+    with pytest.raises(OutputExistsError, match="is what is being played"):
+        Recorder(clip, overwrite=True, inputs=[clip])
+    assert clip.read_bytes() == before
 
 
 def test_a_pipe_gets_one_size_and_format_whatever_comes(student_file: Path) -> None:
@@ -246,6 +302,18 @@ def test_a_virtual_camera_gets_planes_upright_and_in_one_size(
     made = _FakeCamera.last
     assert (made.width, made.height, made.fps, made.fmt) == (64, 96, 100.0, "I420")
     assert (len(made.sent), made.closed) == (2, True)
+
+
+def test_a_virtual_camera_is_given_limited_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call applications take what comes for limited; webcams send full range."""
+    _driver(monkeypatch, _FakeCamera)
+    sink = VirtualCamera()
+    sink.open(INFO)
+    white = np.full((64, 96), 255, np.uint8)
+    grey = np.full((32, 48), 128, np.uint8)
+    full = Frame(white, (grey, grey), colour=ColourInfo(range=ColourRange.FULL))
+    sink.show(Shown(full, full, 0.0))
+    assert int(_FakeCamera.last.sent[0][: 64 * 96].max()) == 235
 
 
 def test_without_a_driver_the_message_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,7 @@ class _Camera:
         self.closed = False
         video = type("Video", (), {})()
         video.index, video.codec_context, video.average_rate, video.guessed_rate = 0, _Context(), Fraction(30), None
+        video.sample_aspect_ratio = None
         self.streams = type("Streams", (), {"video": [video], "audio": []})()
         self._video = video
 
@@ -193,6 +194,20 @@ def test_a_camera_that_freezes_is_lost_after_a_while(scripted: Any) -> None:
         source.open()
         source.read(1.0)
         with pytest.raises(SourceError, match=r"camera 0: no picture for 0\.1 seconds"):
+            for _ in range(1000):
+                with pytest.raises(TimeoutError):
+                    source.read(0.01)
+
+
+def test_sound_alone_does_not_keep_a_source_alive(scripted: Any) -> None:
+    """A sender whose picture has stopped: packets come, and none is a picture."""
+    source, container = scripted([("yuv420p", 64, 48)] + [("yuv420p", 64, 48)] * 100_000, stall=0.05)
+    with source:
+        source.open()
+        source.read(1.0)
+        other = type("Sound", (), {"index": 1})()
+        container._video = other  # what comes now is of another stream
+        with pytest.raises(SourceError, match="no picture for"):
             for _ in range(1000):
                 with pytest.raises(TimeoutError):
                     source.read(0.01)
@@ -379,6 +394,7 @@ def test_a_stream_cannot_lead_to_a_file(tmp_path: Path) -> None:
 
 def test_names_of_sources_lead_to_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("acutance.io.devices.list_devices", list)
     clip = make_clip(tmp_path / "a.mp4")
     assert isinstance(open_source(str(clip)), PacedFile)
     assert isinstance(open_source("-"), Y4MSource)
@@ -406,6 +422,7 @@ def test_names_of_sources_lead_to_sources(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_cameras_of_each_platform(platform: str, format_: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr("acutance.io.devices.list_devices", list)
     assert (camera("1").format, camera("1").url) == (format_, url)
 
 

@@ -1,10 +1,12 @@
 """``acutance live``."""
 
+import contextlib
 import json
-import os
+import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -107,7 +109,7 @@ def run(options: Options) -> int:
         stall=seconds(options.stall, option="--stall"),
         loop=options.loop,
     )
-    sinks, window, recorder = _sinks(options)
+    sinks, window, recorder = _sinks(options, source)
     stage = Stage(
         options.model,
         engine=options.engine,
@@ -122,7 +124,6 @@ def run(options: Options) -> int:
         sinks,
         stage,
         budget=options.cpu_budget,
-        cores=_cores(),
         on_note=teller.note,
         sounds=_sounds(options, source, recorder),
     )
@@ -130,12 +131,31 @@ def run(options: Options) -> int:
     job.on_status = watcher.look
     if window is not None:
         window.on_key = watcher.key
-    try:
-        report = job.run()
-    finally:
-        teller.end()
+    with _stopping_on_interrupt(job):
+        try:
+            report = job.run()
+        finally:
+            teller.end()
     teller.summary(report)
     return next((error.exit_code for error in report.failed.values()), 0)
+
+
+@contextlib.contextmanager
+def _stopping_on_interrupt(job: "LiveJob") -> Iterator[None]:
+    """Ctrl-C ends the job in good order; the second time it ends what hangs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        job.stop()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
@@ -147,19 +167,18 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(width), int(height)
 
 
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
 def _threads(options: Options) -> int | None:
     """As asked; or as many as a processor budget below 1 has cores for, so that the others stay free."""
+    from acutance.engine.base import usable_cores
+
     if options.threads is not None or not 0 < options.cpu_budget < 1:
         return options.threads
-    return max(1, round(options.cpu_budget * _cores()))
+    return max(1, round(options.cpu_budget * usable_cores()))
 
 
-def _sinks(options: Options) -> tuple[list["LiveSink"], "Window | None", "Recorder | None"]:
+def _sinks(options: Options, source: "LiveSource") -> tuple[list["LiveSink"], "Window | None", "Recorder | None"]:
     from acutance.io.null import NullSink
+    from acutance.io.paced import PacedFile
     from acutance.io.recorder import Recorder, Y4MSink
     from acutance.io.virtual_camera import VirtualCamera
     from acutance.io.window import Window
@@ -181,8 +200,12 @@ def _sinks(options: Options) -> tuple[list["LiveSink"], "Window | None", "Record
             raise UsageError(f"one recording at a time, not {recorder.name} and {name}")
         else:
             recorder = Recorder(
-                name, encoder=options.encoder, crf=options.crf, overwrite=options.overwrite,
-            )  # fmt: skip
+                name,
+                encoder=options.encoder,
+                crf=options.crf,
+                overwrite=options.overwrite,
+                inputs=[source.path] if isinstance(source, PacedFile) else (),
+            )
             sinks.append(recorder)
     if not sinks:
         raise UsageError("--to names no sink: window, virtualcam, a file, '-' or none")
@@ -207,7 +230,7 @@ def _sounds(options: Options, source: "LiveSource", recorder: "Recorder | None")
         return []
     if isinstance(source, PacedFile) and not options.loop and options.rate is None and file_has_sound(source.path):
         recorder.with_sound = True
-        return [lambda stop: play_file_sound(source.path, recorder.sound, stop, lambda: source.started)]
+        return [lambda stop: play_file_sound(source.path, recorder.sound, stop, lambda: source.zero)]
     if isinstance(source, CaptureSource) and source.address.kind == "stream":
         recorder.with_sound = None  # as the stream has some or not
         source.on_sound = recorder.sound

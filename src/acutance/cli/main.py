@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns its exit code. Errors acutance raises on purpose become one line on stderr."""
     warnings.showwarning = _show_warning
     try:
-        code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        code = _leave(_dispatch(list(sys.argv[1:] if arguments is None else arguments)))
         sys.stdout.flush()  # at exit, a reader that has gone away could not be told from an error
         return code
     except KeyboardInterrupt as error:  # Cancelled is one, and says more

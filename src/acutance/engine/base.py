@@ -1,6 +1,7 @@
 """What an engine is: something that runs a student on a luma plane, or, in a session, on the frames of one video."""
 
 import math
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
@@ -207,6 +208,14 @@ class _WholeSession(Session):
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
         self._engine.process(luma, strength=strength, bit_depth=bit_depth, full_range=full_range, out=out)
         return TileCounts(1, passed=1) if strength == 0.0 else TileCounts(1, computed=1)
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows cannot say
+        return os.cpu_count() or 1
 
 
 def check_strength(strength: float) -> float:

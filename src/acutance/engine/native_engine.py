@@ -1,13 +1,12 @@
 """The engine made for the students: C++ kernels for the processor at hand (``native/``), the same bits on every one."""
 
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acutance import _native
-from acutance.engine.base import Engine, Session, TileCounts, TileOptions
+from acutance.engine.base import Engine, Session, TileCounts, TileOptions, usable_cores
 from acutance.engine.integer import CODE, IntegerNetwork, convert
 from acutance.engine.numpy_engine import input_from_luma
 from acutance.errors import EngineError, UsageError
@@ -102,14 +101,6 @@ def _arguments(options: TileOptions) -> tuple[int, float, float, bool]:
     """What the C interface takes: 0 for no limit. There is no tile in so small a share as stands here for none."""
     share = 0.0 if options.tile_budget is None else max(options.tile_budget, 1e-12)
     return min(options.threshold, _BEYOND_EVERY_ACTIVITY), share, options.time_budget or 0.0, options.reuse
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows cannot say
-        return os.cpu_count() or 1
 
 
 def _call(process: Any, luma: Plane, out: Plane, strength: float, bit_depth: int, full_range: bool) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from acutance._av import ColorRange, Interpolation, av, plane_view
 from acutance.errors import UnsupportedMediaError
-from acutance.frame import Frame, Plane
+from acutance.frame import ColourRange, Frame, Plane
 from acutance.io._pixels import PixelPlan
 
 __all__ = ["converted", "picture_of", "pix_fmt_of", "planes_of", "rgb_of", "upright"]
@@ -48,17 +48,21 @@ def picture_of(frame: Frame) -> av.VideoFrame:
     return picture
 
 
-def converted(frame: Frame, width: int, height: int, pix_fmt: str = "yuv420p") -> Frame:
-    """The frame in that size and 8-bit planar format, its range as it was; the frame itself where it has them."""
-    if (frame.width, frame.height) == (width, height) and pix_fmt_of(frame) == pix_fmt:
+def converted(
+    frame: Frame, width: int, height: int, pix_fmt: str = "yuv420p", *, full_range: bool | None = None
+) -> Frame:
+    """The frame in that size, 8-bit planar format and range (None: its own); the frame itself where it has them."""
+    full = frame.full_range if full_range is None else full_range
+    if (frame.width, frame.height, frame.full_range) == (width, height, full) and pix_fmt_of(frame) == pix_fmt:
         return frame
-    range_ = ColorRange.JPEG if frame.full_range else ColorRange.MPEG
+    source, target = (ColorRange.JPEG if is_full else ColorRange.MPEG for is_full in (frame.full_range, full))
     picture = picture_of(frame).reformat(
-        width, height, pix_fmt, src_color_range=range_, dst_color_range=range_, interpolation=Interpolation.BILINEAR
+        width, height, pix_fmt, src_color_range=source, dst_color_range=target, interpolation=Interpolation.BILINEAR
     )
     planes = planes_of(picture, PixelPlan(pix_fmt, 8))
     chroma = (planes[1], planes[2]) if len(planes) == 3 else None
-    return replace(frame, luma=planes[0], chroma=chroma, bit_depth=8, backing=picture)
+    colour = replace(frame.colour, range=ColourRange.FULL if full else ColourRange.LIMITED)
+    return replace(frame, luma=planes[0], chroma=chroma, bit_depth=8, colour=colour, backing=picture)
 
 
 def upright(frame: Frame) -> Frame:

@@ -33,6 +33,8 @@ _CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 _SCREENS = {"linux": "x11grab", "darwin": "avfoundation", "win32": "gdigrab"}
 _POLL = 0.002  # seconds between two questions to a camera that has nothing yet
 _AT_ONCE = 0.01  # seconds: a packet that takes longer to come was not there yet
+_FOLLOW = 0.05  # how fast where sound belongs follows the pictures
+_HDR = (16, 18)  # PQ, HLG
 _LONGEST_GAP = 2.0  # seconds between two pictures' times; more is a clock that jumped
 _AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK)
 
@@ -64,7 +66,7 @@ def camera(
         options["framerate"] = f"{rate:g}"
     number = int(which) if which.isdigit() else 0 if not which else None
     if format_ == "v4l2":
-        url = which if number is None else f"/dev/video{number}"
+        url = which if which.startswith("/") else _v4l2(which, number)
         if pix_fmt or (size and size[0] * size[1] > 640 * 480):
             options["input_format"] = pix_fmt or "mjpeg"
     elif format_ == "dshow":
@@ -129,7 +131,7 @@ class CaptureSource(LiveSource):
     def __init__(self, address: Address, *, stall: float = 5.0) -> None:
         self.address, self._stall = address, stall
         self._container: InputContainer | None = None
-        self._wanted: list[Any] = []
+        self._wanted: set[int] = set()
         self._packets: Iterator[Any] | None = None
         self._ready: list[Any] = []
         self._plans: dict[tuple[str, int, int], PixelPlan] = {}
@@ -137,6 +139,7 @@ class CaptureSource(LiveSource):
         self._waited = True  # for the packet that it came in
         self._held: Any = None  # a picture that is not due yet
         self._due_offset: float | None = None  # from its clock to the monotonic one
+        self._given_offset: float | None = None  # the same, of pictures as they are given
 
     def open(self) -> SourceInfo:
         self.close()
@@ -164,10 +167,12 @@ class CaptureSource(LiveSource):
             sounds = container.streams.audio
             if sounds and self.on_sound is not None:
                 wanted.append(sounds[0])
-            self._wanted = wanted
-            self._packets = container.demux(*wanted)
+            # All of them, and unwanted ones passed over here: asked for one alone, FFmpeg would not come back while
+            # only others come.
+            self._packets = container.demux()
             self._video_index = video.index
-            self._clock_offset: float | None = None
+            self._wanted = {stream.index for stream in wanted}
+            self._aspect = video.sample_aspect_ratio or None
             self._heard = time.monotonic()
             rate = video.average_rate or video.guessed_rate or None
             pix_fmt = context.pix_fmt or ""
@@ -195,6 +200,11 @@ class CaptureSource(LiveSource):
         if early > 0:
             time.sleep(early)
         picture, self._held = self._held, None
+        if picture.pts is not None and picture.time_base is not None:
+            offset = time.monotonic() - float(picture.pts * picture.time_base)
+            known = self._given_offset
+            jumped = known is None or abs(offset - known) > _LONGEST_GAP
+            self._given_offset = offset if jumped or known is None else known + _FOLLOW * (offset - known)
         return self._frame(picture)
 
     def _early(self, picture: Any) -> float:
@@ -215,6 +225,7 @@ class CaptureSource(LiveSource):
         asked = time.monotonic()
         try:
             packet = next(self._packets)
+            took = time.monotonic() - asked
         except StopIteration:
             if where.kind == "stream":
                 raise SourceError(f"{where.name}: the stream has ended") from None
@@ -224,34 +235,32 @@ class CaptureSource(LiveSource):
         except (av.error.FFmpegError, OSError) as error:
             if getattr(error, "errno", None) not in _AGAIN:
                 raise SourceError(f"{where.name}: is lost: {reason(error)}") from error
-            self._packets = self._container.demux(*self._wanted)  # a generator that raised is finished
-            now = time.monotonic()
-            if now - self._heard > self._stall:
-                raise SourceError(f"{where.name}: no picture for {self._stall:g} seconds") from None
-            if now >= end:
-                raise TimeoutError from None
+            self._packets = self._container.demux()  # a generator that raised is finished
+            self._check_patience(time.monotonic(), end)
             time.sleep(_POLL)
             return
-        try:
-            decoded = packet.decode()
-        except (av.error.FFmpegError, ValueError):
-            return  # a stream that was joined in the middle, or lost packets: the next key frame mends it
-        if packet.stream.index == self._video_index:
-            self._waited = time.monotonic() - asked > _AT_ONCE
-            self._ready += decoded
-        elif self.on_sound is not None:
-            for block in decoded:
-                self.on_sound(block, self._on_clock(block))
-
-    def _on_clock(self, block: Any) -> float:
-        """A block's time on the monotonic clock: its own, as far behind the first block's as that was when it came."""
+        decoded: list[Any] = []
+        if packet.stream.index in self._wanted:
+            # Of a stream that was joined in the middle, or lost packets: the next key frame mends it.
+            with contextlib.suppress(av.error.FFmpegError, ValueError):
+                decoded = packet.decode()
         now = time.monotonic()
-        if block.pts is None or block.time_base is None:
-            return now
-        own = float(block.pts * block.time_base)
-        if self._clock_offset is None or not -2.0 < own + self._clock_offset - now < 2.0:
-            self._clock_offset = now - own
-        return own + self._clock_offset
+        if not decoded or packet.stream.index != self._video_index:
+            self._check_patience(now, end)
+        if packet.stream.index == self._video_index:
+            self._waited = took > _AT_ONCE
+            self._ready += decoded
+        elif self.on_sound is not None and self._given_offset is not None:
+            for block in decoded:
+                if block.pts is not None and block.time_base is not None:
+                    self.on_sound(block, float(block.pts * block.time_base) + self._given_offset)
+
+    def _check_patience(self, now: float, end: float) -> None:
+        """Raises SourceError where there has been no picture for too long, TimeoutError past ``end``."""
+        if now - self._heard > self._stall:
+            raise SourceError(f"{self.address.name}: no picture for {self._stall:g} seconds")
+        if now >= end:
+            raise TimeoutError
 
     def _frame(self, picture: Any) -> Frame:
         name = self.address.name
@@ -263,6 +272,10 @@ class CaptureSource(LiveSource):
             if plan is None:
                 raise UnsupportedMediaError(f"{name}: pixel format {key[0]} is not accepted")
             self._plans[key] = plan
+        if picture.interlaced_frame:
+            raise UnsupportedMediaError(f"{name}: interlaced pictures: deinterlace them first")
+        if picture.color_trc in _HDR:
+            raise UnsupportedMediaError(f"{name}: HDR pictures: the students were trained on standard dynamic range")
         full = not plan.from_rgb and (plan.full_range or picture.color_range == ColorRange.JPEG)
         colour = ColourInfo(
             range=ColourRange.FULL if full else ColourRange.LIMITED,
@@ -280,12 +293,14 @@ class CaptureSource(LiveSource):
             time_base=picture.time_base,
             colour=colour,
             rotation=rotation,
+            sample_aspect_ratio=self._aspect,
             backing=picture,
         )
 
     def close(self) -> None:
         container, self._container = self._container, None
-        self._packets, self._ready, self._held, self._due_offset = None, [], None, None
+        self._packets, self._ready, self._held = None, [], None
+        self._due_offset = self._given_offset = None
         if container is not None:
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 container.close()
@@ -296,6 +311,19 @@ def _of_platform(table: dict[str, str], what: str) -> str:
         if sys.platform.startswith(platform):
             return name
     raise UsageError(f"{what} are known on Linux, macOS and Windows, not on {sys.platform}")
+
+
+def _v4l2(which: str, number: int | None) -> str:
+    """The device of a camera by number or name, as ``acutance devices`` lists them."""
+    from acutance.io.devices import list_devices
+
+    cameras = [device for device in list_devices() if device.kind == "camera"]
+    if number is not None:
+        return cameras[number].address if number < len(cameras) else f"/dev/video{number}"
+    named = [device.address for device in cameras if which.lower() in device.name.lower()]
+    if not named:
+        raise InputNotFoundError(f"camera {which}: is not there; {_cameras_in_words()}")
+    return named[0]
 
 
 def _nth(number: int) -> str:

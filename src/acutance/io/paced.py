@@ -15,7 +15,7 @@ from acutance.io.y4m import Y4MReader
 
 __all__ = ["PacedFile", "Y4MSource"]
 
-_LONGEST_GAP = 2.0  # seconds between two frames' times; more, or less than nothing, is a clock that jumped
+_LONGEST_GAP = 30.0  # seconds between two frames' times; more, or less than nothing, is a clock that jumped
 
 
 class PacedFile(LiveSource):
@@ -45,20 +45,20 @@ class PacedFile(LiveSource):
         self._waiting: Frame | None = None
         self._due = 0.0
         self._last: float | None = None  # the last frame's own time
-        self._started: float | None = None
+        self._zero: float | None = None
 
     def open(self) -> SourceInfo:
         self.close()
         info = self._rewind()
-        self._due, self._last, self._started = self._clock(), None, None
+        self._due, self._last, self._zero = self._clock(), None, None
         rate = Fraction(self._rate).limit_denominator(1001) if self._rate else info.average_rate
         width, height = self._size or (info.width, info.height)
         return SourceInfo(self.path.name, width, height, rate, info.source_pix_fmt)
 
     @property
-    def started(self) -> float | None:
-        """When the first frame was given, on the clock; None before."""
-        return self._started
+    def zero(self) -> float | None:
+        """Where zero of the file's own clock lies on the monotonic one, by the last frame given; None before."""
+        return self._zero
 
     def _rewind(self) -> VideoInfo:
         self._stack.close()
@@ -77,8 +77,7 @@ class PacedFile(LiveSource):
         if wait > 0:
             self._sleep(wait)
         frame, self._waiting = self._waiting, None
-        if self._started is None:
-            self._started = self._clock()
+        self._zero = self._due - (frame.time or 0.0)
         return frame
 
     def _next(self) -> Frame:
@@ -97,7 +96,7 @@ class PacedFile(LiveSource):
         now, own = self._clock(), frame.time
         last, self._last = self._last, own
         if self._rate is not None:
-            return self._due + 1 / self._rate if self._started is not None else now
+            return self._due + 1 / self._rate if self._zero is not None else now
         if own is None or last is None or not 0 < own - last <= _LONGEST_GAP:
             return now
         return self._due + (own - last)

@@ -2,6 +2,7 @@
 
 import contextlib
 import queue
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -11,6 +12,7 @@ import numpy as np
 from acutance._av import av, plane_view
 from acutance.errors import OutputError, OutputExistsError
 from acutance.frame import Frame
+from acutance.io._checks import same_file
 from acutance.io._encoders import choose_encoder, container_format
 from acutance.io._frames import converted, upright
 from acutance.io.files import output_error
@@ -34,10 +36,10 @@ class Recorder(LiveSink):
     played whatever happens. The picture has the size of the first frame, upright; others are scaled.
     encoder, crf, bitrate, preset: as for :class:`acutance.io.VideoWriter`, with presets that keep up with a camera.
     sound: whether to expect some (:meth:`sound`); None: as the source says.
-    Raises OutputExistsError, UsageError, OutputError.
+    inputs: files that it must not be. Raises OutputExistsError, UsageError, OutputError.
     """
 
-    waits = 60
+    waits = 20  # of 1080p, some hundred megabytes
 
     def __init__(
         self,
@@ -49,10 +51,13 @@ class Recorder(LiveSink):
         preset: str | None = None,
         sound: bool | None = False,
         overwrite: bool = False,
+        inputs: Sequence[Path] = (),
     ) -> None:
         self.path = Path(path)
         self.name = str(path)
         self._container_name = container_format(self.path)
+        if any(same_file(self.path, source) for source in inputs):
+            raise OutputExistsError(f"{self.path}: is what is being played; record into another file")
         if self.path.exists() and not overwrite:
             raise OutputExistsError(f"{self.path}: exists; overwriting must be asked for")
         self._wanted = (encoder, crf, bitrate, preset)
@@ -64,6 +69,8 @@ class Recorder(LiveSink):
         self._last_pts = -1
         self._size = (0, 0)
         self._sound_next: float | None = None
+        self._sound_kind: tuple[object, ...] | None = None
+        self._resampler: Any = None
         self.frames_written = 0
 
     def open(self, info: SourceInfo) -> None:
@@ -99,7 +106,10 @@ class Recorder(LiveSink):
             encoder, path=self.path, container=self._container_name, pix_fmt="yuv420p", width=width, height=height
         )
         settings = chosen.settings(crf=crf, bitrate=bitrate, preset=preset or _LIVE_PRESETS.get(chosen.name))
-        options = {"flush_packets": "1"}
+        if chosen.name == "libvpx-vp9":
+            settings["deadline"] = "realtime"
+        # What is there is written at once, and pictures do not wait for sound that may not come.
+        options = {"flush_packets": "1", "max_interleave_delta": "1000000"}
         if self._container_name in ("mp4", "mov"):
             options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
         output = av.open(f"file:{self.path}", "w", format=self._container_name, container_options=options)
@@ -111,6 +121,9 @@ class Recorder(LiveSink):
         context.thread_type = "AUTO"
         context.gop_size = max(1, round(2 * self._rate))  # what a power cut can take: two seconds
         context.color_range = 2 if frame.full_range else 1
+        if frame.sample_aspect_ratio is not None:
+            context.sample_aspect_ratio = frame.sample_aspect_ratio
+        self._full_range = frame.full_range
         context.colorspace = frame.colour.matrix
         self._sound_stream: Any = None
         if self.with_sound:
@@ -119,7 +132,7 @@ class Recorder(LiveSink):
         output.start_encoding()
 
     def _encode(self, frame: Frame, captured: float) -> None:
-        planar = converted(frame, *self._size)
+        planar = converted(frame, *self._size, full_range=self._full_range)
         picture = av.VideoFrame(*self._size, "yuv420p")
         for index, plane in enumerate((planar.luma, *(planar.chroma or ()))):
             np.copyto(plane_view(picture, index, bit_depth=8), plane)
@@ -138,17 +151,28 @@ class Recorder(LiveSink):
                 self._encode_sound(block, time - self._began)
 
     def _encode_sound(self, block: Any, time: float) -> None:
-        """Blocks follow each other without a gap for as long as they stay near their time, and are put there else."""
+        """Blocks follow each other without a gap for as long as they stay near their time. What comes too early is left
+        out until there is room; before what comes late there is silence."""
         if time < 0:
             return  # heard before the first picture
-        if self._sound_next is None or abs(time - self._sound_next) > _DRIFT:
-            self._sound_next = time if self._sound_next is None else max(time, self._sound_next)
+        late = self._sound_next is not None and time > self._sound_next + _DRIFT
+        if self._sound_next is not None and time < self._sound_next - _DRIFT:
+            return
+        kind = block.format.name, block.layout.name, block.sample_rate
+        if self._sound_next is None or late or kind != self._sound_kind:
+            self._flush_sound()
+            self._sound_next, self._sound_kind = time if self._sound_next is None or late else self._sound_next, kind
             size = self._sound_stream.codec_context.frame_size or 960
             self._resampler = av.AudioResampler("fltp", "stereo", _SOUND_RATE, frame_size=size)
         block.pts, block.time_base = round(self._sound_next * block.sample_rate), Fraction(1, block.sample_rate)
         self._sound_next += block.samples / block.sample_rate
         for part in self._resampler.resample(block):
             self._mux(self._sound_stream.encode(part))
+
+    def _flush_sound(self) -> None:
+        if self._resampler is not None:
+            for part in self._resampler.resample(None):
+                self._mux(self._sound_stream.encode(part))
 
     def _mux(self, packets: Any) -> None:
         if self._output is not None:
@@ -163,13 +187,15 @@ class Recorder(LiveSink):
             self._encode_sounds()
             self._mux(self._picture.encode(None))
             if self._sound_stream is not None:
+                self._flush_sound()
                 self._mux(self._sound_stream.encode(None))
+            self._output = None
+            output.close()  # writes the last of it
         except (av.error.FFmpegError, OSError) as error:
-            raise output_error(self.path, error) from error
-        finally:
             self._output = None
             with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
                 output.close()
+            raise output_error(self.path, error) from error
 
 
 class Y4MSink(LiveSink):
@@ -181,7 +207,7 @@ class Y4MSink(LiveSink):
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._writer: Y4MWriter | None = None
-        self._layout: tuple[int, int, str] | None = None
+        self._layout: tuple[int, int, str, bool] | None = None
 
     def open(self, info: SourceInfo) -> None:
         self._writer = Y4MWriter(self._stream, rate=(info.rate or Fraction(30)).limit_denominator(1001))
@@ -191,8 +217,10 @@ class Y4MSink(LiveSink):
             raise OutputError("-: is not open")
         frame = upright(shown.frame)
         if self._layout is None:
-            self._layout = frame.width, frame.height, "gray" if frame.chroma is None else "yuv420p"
-        self._writer.write(converted(frame, *self._layout))
+            pix_fmt = "gray" if frame.chroma is None else "yuv420p"
+            self._layout = frame.width, frame.height, pix_fmt, frame.full_range
+        width, height, pix_fmt, full_range = self._layout
+        self._writer.write(converted(frame, width, height, pix_fmt, full_range=full_range))
 
     def close(self) -> None:
         self._writer = None

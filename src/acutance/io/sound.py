@@ -40,19 +40,17 @@ def file_has_sound(path: Path) -> bool:
         return bool(container.streams.audio)
 
 
-def play_file_sound(
-    path: Path, handler: SoundHandler, stop: threading.Event, started: Callable[[], float | None]
-) -> None:
-    """Hand on a file's sound at its own pace. started: when, on the monotonic clock, its first picture was given; None
-    before that."""
-    with open_container(path) as container:
-        origin = (container.start_time or 0) / 1e6
-        with contextlib.suppress(av.error.FFmpegError):  # a file that breaks off: the picture's reader says so
-            for block in container.decode(audio=0):
-                while (began := started()) is None:
-                    if stop.wait(0.01):
-                        return
-                due = began + float((block.pts or 0) * (block.time_base or 0)) - origin
-                if stop.wait(max(0.0, due - _AHEAD - time.monotonic())):
+def play_file_sound(path: Path, handler: SoundHandler, stop: threading.Event, zero: Callable[[], float | None]) -> None:
+    """Hand on a file's sound at its own pace. zero: where zero of the file's clock lies on the monotonic one, as its
+    picture is played; None before it is."""
+    with open_container(path) as container, contextlib.suppress(av.error.FFmpegError):  # the picture's reader says it
+        for block in container.decode(audio=0):
+            while (origin := zero()) is None:
+                if stop.wait(0.01):
                     return
-                handler(block, due)
+            own = float((block.pts or 0) * (block.time_base or 0))
+            while (wait := origin + own - _AHEAD - time.monotonic()) > 0:
+                if stop.wait(min(wait, 0.2)):
+                    return
+                origin = zero() or origin  # a picture whose clock jumps takes the sound with it
+            handler(block, origin + own)

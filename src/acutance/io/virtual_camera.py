@@ -44,7 +44,8 @@ class VirtualCamera(LiveSink):
         frame = upright(shown.frame)
         if self._camera is None:
             self._camera = self._start(frame.width // 2 * 2, frame.height // 2 * 2)
-        planar = converted(frame, self._camera.width, self._camera.height)
+        # Nobody tells call applications of a range: they take what comes for limited.
+        planar = converted(frame, self._camera.width, self._camera.height, full_range=False)
         planes = (planar.luma, *(planar.chroma or ()))
         try:
             self._camera.send(np.concatenate([np.ascontiguousarray(plane).ravel() for plane in planes]))

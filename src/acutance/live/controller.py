@@ -12,12 +12,13 @@ from acutance.errors import UsageError
 
 __all__ = ["Limits", "State", "decide"]
 
-_ROOM = 0.8  # of the interval: what is left is for capturing, showing, and the machine's whims
+_ROOM = 0.9  # of the interval: what is left is for the machine's whims
 _TARGET = 0.85  # of what is allowed: where a change of share aims
 _CALM = 0.7  # of what is allowed: below, there is room
 _LEAST_SHARE = 0.1  # of a frame's tiles: below, the next cheaper tier does more
+_WORTH = 0.5  # of the wanted tiles: the better tier is worth going up to where it has time for so many
 _SHARE_UP = 1.25  # at most, from step to step
-_RISE, _FALL = 0.3, 0.1  # how fast the load that is believed follows the load that is measured
+_RISE, _FALL = 0.15, 0.1  # how fast the load that is believed follows the load that is measured
 _LOUDEST = 2.0  # of what is allowed: what one frame can say; the system may hold up any thread for long, once
 _SETTLE = 0.15  # seconds after a change before the next one
 _CALM_SHARE, _CALM_TIER = 0.5, 3.0  # seconds of room before a step up
@@ -54,7 +55,8 @@ class Limits:
     @property
     def seconds(self) -> float:
         """What sharpening a frame may take."""
-        return self.interval * min(_ROOM, self.budget * self.cores / max(1, self.threads))
+        room = _ROOM if self.budget == 1 else min(_ROOM, self.budget * self.cores / max(1, self.threads))
+        return self.interval * room
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,8 @@ class State:
     share: float = 1.0
     reason: str = ""
     load: float = 0.0  # of what is allowed
-    computed: float = 0.0  # share of tiles
-    age: float = 0.0  # seconds since the last change
+    computed: float = 0.0  # share of tiles that needed it, of late the most
+    age: float = -0.35  # seconds since the last change; the first frames find caches cold
     tier_age: float = math.inf  # since the last step up a tier
     calm: float = 0.0  # seconds with room
     wait: float = _CALM_TIER  # seconds of room that a step up needs
@@ -76,16 +78,17 @@ class State:
 
 def decide(state: State, took: float, computed: float, limits: Limits) -> State:
     """The state for the next frame. took: seconds that sharpening the last one took, by the clock on the wall.
-    computed: the share of its tiles that was computed."""
+    computed: the share of its tiles that needed to be: computed, or reused."""
     now = min(_LOUDEST, took / limits.seconds)
+    passed = max(took, limits.interval)
     follow = _RISE if now > state.load else _FALL
     state = replace(
         state,
         reason="",
         load=state.load + follow * (now - state.load),
-        computed=state.computed + _RISE * (computed - state.computed),
-        age=state.age + limits.interval,
-        tier_age=state.tier_age + limits.interval,
+        computed=max(computed, state.computed + _FALL * (computed - state.computed)),
+        age=state.age + passed,
+        tier_age=state.tier_age + passed,
     )
     if state.tier == len(limits.cost):
         return _from_below(state, limits)
@@ -107,8 +110,12 @@ def _less(state: State, limits: Limits) -> State:
             reason=f"frames take {state.load:.0%} of their time: at most {share:.0%} of the tiles",
         )  # fmt: skip
     wait = min(_LONGEST_WAIT, 2 * state.wait) if state.tier_age < _FAILED_WITHIN else _CALM_TIER
+    tier = state.tier + 1
+    # As many tiles as the cheaper tier should have time for; where there is none below, nothing is computed anyway.
+    known = limits.tiles and tier < len(limits.cost)
     return replace(
-        state, tier=state.tier + 1, share=1.0, load=_TARGET, age=0.0, wait=wait,
+        state, tier=tier, load=_TARGET, age=0.0, wait=wait,
+        share=min(1.0, max(_LEAST_SHARE, share * limits.cost[state.tier] / limits.cost[tier])) if known else 1.0,
         reason=f"frames take {state.load:.0%} of their time: the next cheaper tier",
     )  # fmt: skip
 
@@ -126,10 +133,14 @@ def _more(state: State, limits: Limits) -> State:
     if state.tier == 0 or state.calm < state.wait:
         return state
     load = state.load * limits.cost[state.tier - 1] / limits.cost[state.tier]
+    share = 1.0
     if load > _CALM:
-        return state
+        fits = _TARGET / load  # of the tiles that are wanted
+        share = state.computed * fits
+        if not limits.tiles or fits < _WORTH or share < 2 * _LEAST_SHARE:
+            return state
     return replace(
-        state, tier=state.tier - 1, load=load, calm=0.0, age=0.0, tier_age=0.0,
+        state, tier=state.tier - 1, share=share, load=min(load, _TARGET), calm=0.0, age=0.0, tier_age=0.0,
         reason=f"frames take {state.load:.0%} of their time: the next better tier",
     )  # fmt: skip
 

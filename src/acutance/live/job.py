@@ -1,13 +1,16 @@
 """A live job: a source, a stage that sharpens, and sinks, each in a thread of its own; the newest frame wins."""
 
+import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from acutance.engine import TileCounts
+from acutance.engine.base import usable_cores
 from acutance.errors import AcutanceError, InputNotFoundError, OutputError, SourceError, UsageError
 from acutance.frame import Frame
 from acutance.io.sink import LiveSink, Shown
@@ -27,7 +30,7 @@ _WINDOW_POLL = 0.02  # seconds that a window waits for a frame before it looks a
 _STATUS_EVERY = 0.5
 _PATIENCE = 2.0  # seconds for a thread to end; one that hangs in a driver is left behind
 _BACK_OFF = (0.5, 1.0, 2.0, 5.0)  # seconds between attempts to open a lost source
-_FOLLOW = 0.05  # how fast the interval that is believed follows the one that is measured
+_GAPS = 31  # between frames, whose median is the interval that is believed: a hiccup and the burst after it are not
 _SLOWEST, _FASTEST = 1.0, 1 / 240  # seconds between frames that are believed
 _REMEMBERED = 200  # changes and notes
 
@@ -92,14 +95,25 @@ class _Branch:
 
     sink: LiveSink
     line: Line[Shown]
+    thread: threading.Thread | None = None
+    showing: bool = False  # a frame that has been taken and is neither shown nor dropped yet
     open: bool = True
+    opened: bool = False
+
+    def close(self) -> None:
+        """Close the sink, once."""
+        self.open = False
+        if self.opened:
+            self.opened = False
+            self.sink.close()
 
 
 class LiveJob:
     """Captures, sharpens and shows until the source ends, a window is closed, or :meth:`stop`.
 
     source, sinks: one sink at least, at most one for the main thread; names differ. stage: what sharpens.
-    budget: share of the machine's processor time for sharpening. cores: of the machine. on_status: called twice a
+    budget: share of the machine's processor time for sharpening. cores: of the machine; None for those this process may
+    use. on_status: called twice a
     second, in the thread of :meth:`run`, with a :class:`LiveStatus`. on_note: called with each note and change, in any
     thread. sounds: what runs in a thread of its own beside the job, with the event that ends it.
     Raises UsageError.
@@ -112,7 +126,7 @@ class LiveJob:
         stage: Stage,
         *,
         budget: float = 1.0,
-        cores: int = 1,
+        cores: int | None = None,
         on_status: Callable[[LiveStatus], None] = lambda _: None,
         on_note: Callable[[str], None] = lambda _: None,
         sounds: Sequence[Callable[[threading.Event], None]] = (),
@@ -124,13 +138,14 @@ class LiveJob:
         Limits(1.0, budget=budget)  # raises now rather than in the middle
         self._source, self._stage, self._clock = source, stage, clock
         self._branches = [_Branch(sink, Line(max(1, sink.waits))) for sink in sinks]
-        self._budget, self._cores = budget, cores
+        self._budget, self._cores = budget, cores or usable_cores()
         self.on_status, self._on_note, self._sounds = on_status, on_note, sounds
         self._captured: Line[tuple[Frame, float]] = Line()
         self._stopping = threading.Event()
         self._ledger = Ledger(tuple(names))
         self._info: SourceInfo | None = None
-        self._state, self._dearest = State(), 0
+        self._state, self._dearest = State(), stage.first
+        self._asked_tier: int | None = None
         self._interval = 1 / 30
         self._totals, self._recent = TileCounts(), deque[TileCounts](maxlen=30)
         self._errors: list[BaseException] = []
@@ -152,10 +167,10 @@ class LiveJob:
         self._captured.close()
 
     def select_tier(self, step: int = 1) -> str:
-        """The next tier (or ``step`` on) is the dearest that is used; returns its name."""
-        self._dearest = (self._dearest + step) % len(self._stage.tiers)
-        self._state = State()
-        return self._stage.tiers[self._dearest]
+        """The next tier (or ``step`` on) is the dearest that is used from the next frame on; returns its name."""
+        asked = self._dearest if self._asked_tier is None else self._asked_tier
+        self._asked_tier = asked = (asked + step) % len(self._stage.tiers)
+        return self._stage.tiers[asked]
 
     @property
     def stage(self) -> Stage:
@@ -165,10 +180,10 @@ class LiveJob:
 
     def run(self) -> LiveReport:
         """Run to the end; in the main thread where there is a window. Raises what went wrong in any thread, once all
-        has been closed; KeyboardInterrupt counts as :meth:`stop`."""
+        has been closed, and the error of a sink that failed where no other is left; KeyboardInterrupt counts as
+        :meth:`stop`."""
         began, cpu = self._clock(), time.process_time()
         threads: list[threading.Thread] = []
-        opened: list[LiveSink] = []
         try:
             self._info = info = self._source.open()
             if info.rate:
@@ -176,7 +191,7 @@ class LiveJob:
             self._tell(str(info))
             self._began = began
             for branch in self._branches:
-                opened.append(branch.sink)
+                branch.opened = True
                 branch.sink.open(info)
             threads = self._start()
             self._wait()
@@ -186,9 +201,11 @@ class LiveJob:
             self._errors.append(error)
         finally:
             self.stop()
-            self._finish(threads, opened)
+            self._finish(threads)
         if self._errors:
             raise self._errors[0]
+        if len(self._failed) == len(self._branches):
+            raise next(iter(self._failed.values()))
         return self._report(self._clock() - began, time.process_time() - cpu)
 
     def _start(self) -> list[threading.Thread]:
@@ -204,8 +221,10 @@ class LiveJob:
             started.start()
             return started
 
+        for branch in self._branches:
+            if not branch.sink.main_thread:
+                branch.thread = thread(branch.sink.name, self._present, branch)
         return [
-            *(thread(b.sink.name, self._present, b) for b in self._branches if not b.sink.main_thread),
             *(thread("sound", self._hear, sound) for sound in self._sounds),
             thread("sharpen", self._sharpen),
             thread("capture", self._capture),
@@ -234,33 +253,65 @@ class LiveJob:
                 told = now
                 self.on_status(self.status())
 
-    def _finish(self, threads: Sequence[threading.Thread], opened: Sequence[LiveSink]) -> None:
+    def _finish(self, threads: Sequence[threading.Thread]) -> None:
         """Join and close everything, whatever happens on the way."""
+        hanging: set[threading.Thread] = set()
         for thread in threads:
-            thread.join(_PATIENCE)
-        hanging = {thread.name for thread in threads if thread.is_alive()}
-        for name in hanging:
-            self._tell(f"{name.removeprefix('acutance-')} did not end in {_PATIENCE:g} s and is left behind")
-        closers: list[Callable[[], None]] = [sink.close for sink in opened if f"acutance-{sink.name}" not in hanging]
-        if "acutance-capture" not in hanging:
-            closers.append(self._source.close)
-        if "acutance-sharpen" not in hanging:
-            closers.append(self._stage.close)
+            self._join(thread, hanging)
+        for branch in self._branches:
+            if branch.thread is not None:
+                self._join(branch.thread, hanging, branch.line)
+        for thread in hanging:
+            name = thread.name.removeprefix("acutance-")
+            self._tell(f"{name} did not end in {_PATIENCE:g} s and is left behind")
+        names = {thread.name for thread in hanging}
+        closers = [self._source.close] if "acutance-capture" not in names else []
+        closers += [self._stage.close] if "acutance-sharpen" not in names else []
         for close in closers:
             try:
                 close()
             except BaseException as error:
                 self._errors.append(error)
-        for branch in self._branches:  # what was left waiting, where a thread ended early
+        for branch in self._branches:
+            if branch.thread not in hanging:
+                self._close(branch)
             while branch.line.take(0.0) is not None:
+                self._ledger.drop(CLOSED, sink=branch.sink.name)
+            if branch.showing:
                 self._ledger.drop(CLOSED, sink=branch.sink.name)
         while self._captured.take(0.0) is not None:
             self._ledger.drop(CLOSED)
+
+    @staticmethod
+    def _join(thread: threading.Thread, hanging: set[threading.Thread], line: Line[Shown] | None = None) -> None:
+        """Wait for a thread for as long as what waits for it gets less; an impatient user does not wait for it."""
+        try:
+            while thread.is_alive():
+                before = 0 if line is None else len(line)
+                thread.join(_PATIENCE)
+                if thread.is_alive() and (line is None or len(line) == before):
+                    break
+        except KeyboardInterrupt:
+            pass
+        if thread.is_alive():
+            hanging.add(thread)
+
+    def _close(self, branch: _Branch) -> None:
+        name = branch.sink.name
+        try:
+            branch.close()
+        except OutputError as error:
+            if name not in self._failed:
+                self._failed[name] = error
+                self._tell(str(error))
+        except BaseException as error:
+            self._errors.append(error)
 
     # -- capture ------------------------------------------------------------------------------------------------------
 
     def _capture(self) -> None:
         last: float | None = None
+        gaps: deque[float] = deque(maxlen=_GAPS)
         try:
             while not self._stopping.is_set():
                 try:
@@ -277,8 +328,9 @@ class LiveJob:
                     continue
                 now = self._clock()
                 if last is not None:
-                    measured = min(_SLOWEST, max(_FASTEST, now - last))
-                    self._interval += _FOLLOW * (measured - self._interval)
+                    gaps.append(now - last)
+                    if len(gaps) == _GAPS:
+                        self._interval = min(_SLOWEST, max(_FASTEST, median(gaps)))
                 last = now
                 self._ledger.capture()
                 if self.paused:
@@ -325,6 +377,8 @@ class LiveJob:
         if self._forget:
             self._forget = False
             stage.reset()
+        if self._asked_tier is not None:
+            self._dearest, self._asked_tier, self._state = self._asked_tier, None, State()
         stage.tier, stage.share = self._dearest + self._state.tier, self._state.share
         passed = stage.passes
         started = self._clock()
@@ -352,8 +406,9 @@ class LiveJob:
         limits = Limits(
             self._interval, stage.cost[self._dearest :], stage.has_tiles, self._budget, stage.threads, self._cores
         )
-        computed = counts.computed / counts.tiles if counts.tiles else 0.0
-        self._state = state = decide(self._state, took, computed, limits)
+        # What is reused counts as well: the engine's budget is of tiles that are chosen, whatever becomes of them.
+        needed = (counts.computed + counts.reused) / counts.tiles if counts.tiles else 0.0
+        self._state = state = decide(self._state, took, needed, limits)
         if state.reason:
             tiers = (*(name or stage.name for name in stage.tiers[self._dearest :]), "frames pass through")
             text = f"{state.reason}; now {tiers[state.tier]}"
@@ -371,23 +426,28 @@ class LiveJob:
                 return
 
     def _show(self, branch: _Branch, shown: Shown) -> None:
-        """Show one frame. A sink that fails is closed; where it was the last one, its error ends the job."""
+        """Show one frame. A sink that fails is closed; where it was the last one, the job ends."""
         name = branch.sink.name
         if not branch.open:
             self._ledger.drop(CLOSED, sink=name)
             return
+        branch.showing = True
         try:
             branch.sink.show(shown)
         except OutputError as error:
+            self._failed[name] = error
+            with contextlib.suppress(AcutanceError):  # it has said what is wrong with it
+                branch.close()
+            branch.showing = False
             self._ledger.drop(CLOSED, sink=name)
-            branch.open = False
             if any(other.open for other in self._branches):
-                self._failed[name] = error
                 self._tell(f"{error}; the others go on")
-                return
-            raise
+            else:
+                self.stop()
+            return
         latency = self._clock() - shown.captured
         self._ledger.show(name, latency)
+        branch.showing = False
         if branch is self._branches[0]:
             self._window[2].add(latency)
 

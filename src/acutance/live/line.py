@@ -39,6 +39,10 @@ class Line(Generic[T]):
             self._filled.wait_for(lambda: bool(self._things) or self._closed, timeout)
             return self._things.popleft() if self._things else None
 
+    def __len__(self) -> int:
+        with self._filled:
+            return len(self._things)
+
     @property
     def finished(self) -> bool:
         """Closed, and all taken."""

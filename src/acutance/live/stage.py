@@ -16,9 +16,9 @@ __all__ = ["Stage"]
 class Stage:
     """Sharpens frame after frame, for one thread; what it is told from others holds from the next frame on.
 
-    model: as for :func:`acutance.auto.open_sharpener`; a tier's name (``auto``: ``fast``) is the dearest that is used.
-    tiers: those there are to step through, the dearest first; one that has no name where a single student was asked
-    for. Raises what opening a sharpener raises.
+    model: as for :func:`acutance.auto.open_sharpener`. tiers: those there are to step through, the dearest first; one
+    that has no name where a single student was asked for. first: the one that was asked for. Raises what opening a
+    sharpener raises.
     """
 
     def __init__(
@@ -35,17 +35,19 @@ class Stage:
             model, engine=engine, strength=strength, threads=threads, threshold=threshold, reuse=reuse
         )
         self.tiers: tuple[str, ...] = ("",)
+        self.first = 0
         if isinstance(self._sharpener, AutoSharpener):
-            self.tiers = TIERS[TIERS.index(self._sharpener.tier) :: -1]
-            self._sharpener.prepare(self.tiers)
-            first = self._sharpener.with_student(find_student(self.tiers[0]).spec.name)
+            self.tiers = TIERS[::-1]
+            self.first = self.tiers.index(self._sharpener.tier)
+            self._sharpener.prepare(self.tiers[self.first :])
+            first = self._sharpener.with_student(find_student(self._sharpener.tier).spec.name)
             self.cost = tuple(float(find_student(tier).spec.shape.macs_per_pixel) for tier in self.tiers)
         else:
             first, self.cost = self._sharpener, (1.0,)
         self.has_tiles = first.engine.name in TILE_ENGINES
         self.threads = getattr(first.engine, "threads", 1)
         self.enabled = True
-        self.tier, self.share = 0, 1.0
+        self.tier, self.share = self.first, 1.0
         self._session: FrameSession | AutoSession = self._sharpener.session()
         self._counts = TileCounts()
 
