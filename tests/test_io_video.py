@@ -244,6 +244,22 @@ def test_frames_say_by_how_much_they_were_scaled_up(tmp_path: Path) -> None:
         assert {f.scaled_by for f in reader} == {3.0}
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_frames_that_were_read_are_let_go(tmp_path: Path) -> None:
+    """A hundred megabytes of frames go by."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    clip = make_clip(tmp_path / "a.mp4", size=(640, 480), pts=[512 * i for i in range(250)])
+    marks = []
+    with VideoReader(clip) as reader:
+        for number, _ in enumerate(reader):
+            if number in (50, 249):
+                marks.append(resident())
+    assert marks[1] - marks[0] < 20 << 20
+
+
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 

@@ -198,6 +198,9 @@ class VideoReader:
             duration = float(stream.duration * self._time_base)
         elif container.duration is not None:
             duration = container.duration / 1e6
+        # Side data is looked at once: PyAV (18.1) keeps a frame whose side data was asked for for ever.
+        if frame.side_data.get("DOVI_METADATA") is not None and frame.color_trc == 2 and frame.colorspace == 2:
+            raise UnsupportedMediaError(f"{self.path}: Dolby Vision without a standard base layer; convert it first")
         raw = frame.side_data.get("DISPLAYMATRIX")
         matrix = _NO_MATRIX if raw is None else struct.unpack("=9i", memoryview(cast(bytes, raw)))
         return VideoInfo(
@@ -287,8 +290,6 @@ class VideoReader:
         if frame.interlaced_frame:
             self._refuse_interlaced()
         self._refuse_hdr(frame.color_trc)
-        if frame.side_data.get("DOVI_METADATA") is not None and frame.color_trc == 2 and frame.colorspace == 2:
-            raise UnsupportedMediaError(f"{self.path}: Dolby Vision without a standard base layer; convert it first")
 
     def _plan(self, frame: av.VideoFrame) -> PixelPlan:
         key = (frame.format.name, frame.width, frame.height)
