@@ -103,6 +103,17 @@ def test_one_frame_that_was_held_up_changes_nothing() -> None:
     assert all(state.share == 1.0 for state, _ in play(frames, Limits(1 / 60)))
 
 
+def test_a_dropped_frame_counts_whatever_the_average() -> None:
+    limits, state = Limits(1 / 60), State()
+    for number in range(120):
+        state = decide(state, 0.01, 0.8, limits, dropped=number == 60)
+        if number == 60:
+            assert state.share < 0.8
+    for _ in range(60 * 60):
+        state = decide(state, 0.006, min(0.8, state.share), limits)
+    assert state.share == 1.0
+
+
 def test_a_processor_budget_is_kept() -> None:
     """A quarter of a machine of two cores, with two threads: a quarter of the interval."""
     limits = Limits(1 / 30, budget=0.25, threads=2, cores=2)

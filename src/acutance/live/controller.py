@@ -15,6 +15,7 @@ __all__ = ["Limits", "State", "decide"]
 _ROOM = 0.9  # of the interval: what is left is for the machine's whims
 _TARGET = 0.85  # of what is allowed: where a change of share aims
 _CALM = 0.7  # of what is allowed: below, there is room
+_DROPPED = 1.05  # of what is allowed: what a dropped frame says at least
 _LEAST_SHARE = 0.1  # of a frame's tiles: below, the next cheaper tier does more
 _WORTH = 0.5  # of the wanted tiles: the better tier is worth going up to where it has time for so many
 _SHARE_UP = 1.25  # at most, from step to step
@@ -23,7 +24,7 @@ _LOUDEST = 2.0  # of what is allowed: what one frame can say; the system may hol
 _SETTLE = 0.15  # seconds after a change before the next one
 _CALM_SHARE, _CALM_TIER = 0.5, 3.0  # seconds of room before a step up
 _LONGEST_WAIT = 60.0  # seconds
-_FAILED_WITHIN = 10.0  # seconds after going up a tier: going down then counts as a failure
+_FAILED_WITHIN = 10.0  # seconds after going up: going down then counts as a failure
 _PROBE = 0.1  # share of tiles with which sharpening begins again after passing through
 
 
@@ -72,13 +73,16 @@ class State:
     computed: float = 0.0  # share of tiles that needed it, of late the most
     age: float = -0.35  # seconds since the last change; the first frames find caches cold
     tier_age: float = math.inf  # since the last step up a tier
+    share_age: float = math.inf  # since the last step up of the share
     calm: float = 0.0  # seconds with room
-    wait: float = _CALM_TIER  # seconds of room that a step up needs
+    wait: float = _CALM_TIER  # seconds of room that a step up a tier needs
+    share_wait: float = _CALM_SHARE  # and one of the share
 
 
-def decide(state: State, took: float, computed: float, limits: Limits) -> State:
+def decide(state: State, took: float, computed: float, limits: Limits, *, dropped: bool = False) -> State:
     """The state for the next frame. took: seconds that sharpening the last one took, by the clock on the wall.
-    computed: the share of its tiles that needed to be: computed, or reused."""
+    computed: the share of its tiles that needed to be: computed, or reused. dropped: whether a frame was since the last
+    one, because it took too long: that counts as too much whatever the average."""
     now = min(_LOUDEST, took / limits.seconds)
     passed = max(took, limits.interval)
     follow = _RISE if now > state.load else _FALL
@@ -89,7 +93,10 @@ def decide(state: State, took: float, computed: float, limits: Limits) -> State:
         computed=max(computed, state.computed + _FALL * (computed - state.computed)),
         age=state.age + passed,
         tier_age=state.tier_age + passed,
+        share_age=state.share_age + passed,
     )
+    if dropped:
+        state = replace(state, load=max(state.load, _DROPPED))
     if state.tier == len(limits.cost):
         return _from_below(state, limits)
     if state.load > 1.0:
@@ -104,9 +111,11 @@ def decide(state: State, took: float, computed: float, limits: Limits) -> State:
 def _less(state: State, limits: Limits) -> State:
     share = min(state.share, state.computed) * _TARGET / state.load
     if limits.tiles and share >= _LEAST_SHARE:
+        failed = state.share_age < _FAILED_WITHIN
+        share_wait = min(_LONGEST_WAIT, 2 * state.share_wait) if failed else _CALM_SHARE
         # The load is taken to be what it will be, so that the frames before the change are not held against it.
         return replace(
-            state, share=share, load=_TARGET, age=0.0,
+            state, share=share, load=_TARGET, age=0.0, share_wait=share_wait,
             reason=f"frames take {state.load:.0%} of their time: at most {share:.0%} of the tiles",
         )  # fmt: skip
     wait = min(_LONGEST_WAIT, 2 * state.wait) if state.tier_age < _FAILED_WITHIN else _CALM_TIER
@@ -122,12 +131,12 @@ def _less(state: State, limits: Limits) -> State:
 
 def _more(state: State, limits: Limits) -> State:
     if state.share < 1.0:
-        if state.calm < _CALM_SHARE:
+        if state.calm < state.share_wait:
             return state
         step = min(_SHARE_UP, _TARGET / max(state.load, 1e-6))
         share = min(1.0, state.share * step)
         return replace(
-            state, share=share, calm=0.0, age=0.0, load=min(1.0, state.load * step),
+            state, share=share, calm=0.0, age=0.0, share_age=0.0, load=min(1.0, state.load * step),
             reason=f"frames take {state.load:.0%} of their time: up to {share:.0%} of the tiles",
         )  # fmt: skip
     if state.tier == 0 or state.calm < state.wait:

@@ -22,7 +22,8 @@ from acutance.live.stage import Stage
 
 __all__ = ["LiveJob", "LiveReport", "LiveStatus", "SinkReport"]
 
-BUSY, SLOW_SINK, PAUSED, CLOSED = "sharpening was busy", "the sink was busy", "paused", "the sink was closed"
+BUSY, SLOW_SINK, PAUSED = "sharpening was busy", "the sink was busy", "paused"
+CLOSED, ENDED = "the sink was closed", "the job was ending"
 """Why a frame was dropped."""
 
 _POLL = 0.2  # seconds between looks at whether to stop
@@ -146,6 +147,7 @@ class LiveJob:
         self._info: SourceInfo | None = None
         self._state, self._dearest = State(), stage.first
         self._asked_tier: int | None = None
+        self._too_late = 0  # frames that were dropped since the controller last looked
         self._interval = 1 / 30
         self._totals, self._recent = TileCounts(), deque[TileCounts](maxlen=30)
         self._errors: list[BaseException] = []
@@ -280,7 +282,7 @@ class LiveJob:
             if branch.showing:
                 self._ledger.drop(CLOSED, sink=branch.sink.name)
         while self._captured.take(0.0) is not None:
-            self._ledger.drop(CLOSED)
+            self._ledger.drop(ENDED)
 
     @staticmethod
     def _join(thread: threading.Thread, hanging: set[threading.Thread], line: Line[Shown] | None = None) -> None:
@@ -336,7 +338,11 @@ class LiveJob:
                 if self.paused:
                     self._ledger.drop(PAUSED)
                 elif self._captured.put((frame, now)) is not None:
-                    self._ledger.drop(BUSY)
+                    if self._stopping.is_set():
+                        self._ledger.drop(ENDED)
+                    else:
+                        self._ledger.drop(BUSY)
+                        self._too_late += 1
         finally:
             self._captured.close()
 
@@ -408,7 +414,8 @@ class LiveJob:
         )
         # What is reused counts as well: the engine's budget is of tiles that are chosen, whatever becomes of them.
         needed = (counts.computed + counts.reused) / counts.tiles if counts.tiles else 0.0
-        self._state = state = decide(self._state, took, needed, limits)
+        dropped, self._too_late = self._too_late > 0, 0
+        self._state = state = decide(self._state, took, needed, limits, dropped=dropped)
         if state.reason:
             tiers = (*(name or stage.name for name in stage.tiers[self._dearest :]), "frames pass through")
             text = f"{state.reason}; now {tiers[state.tier]}"
