@@ -142,7 +142,7 @@ class LiveJob:
         self._budget, self._cores = budget, cores or usable_cores()
         self.on_status, self._on_note, self._sounds = on_status, on_note, sounds
         self._captured: Line[tuple[Frame, float]] = Line()
-        self._stopping = threading.Event()
+        self._stopping, self._sharpened = threading.Event(), threading.Event()
         self._ledger = Ledger(tuple(names))
         self._info: SourceInfo | None = None
         self._state, self._dearest = State(), stage.first
@@ -236,9 +236,9 @@ class LiveJob:
         """The main thread's part: the window, and the status."""
         own = next((b for b in self._branches if b.sink.main_thread), None)
         told = self._clock()
-        while any(b.sink.main_thread or not b.line.finished for b in self._branches):
+        while not self._sharpened.is_set() or own is not None:
             if own is None:
-                self._stopping.wait(_POLL / 4)
+                self._sharpened.wait(_POLL / 4)
             else:
                 shown = own.line.take(_WINDOW_POLL)
                 if shown is not None:
@@ -249,7 +249,7 @@ class LiveJob:
                 if own.line.finished:
                     return
             if self._errors or self._stopping.is_set():
-                return
+                return  # what still waits is for those who join the threads
             now = self._clock()
             if now - told >= _STATUS_EVERY:
                 told = now
@@ -377,6 +377,7 @@ class LiveJob:
             self._captured.close()
             for branch in self._branches:
                 branch.line.close()
+            self._sharpened.set()
 
     def _one(self, frame: Frame, captured: float) -> None:
         stage = self._stage
