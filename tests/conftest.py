@@ -1,6 +1,7 @@
 """What every test may use: where the data are, and small pictures with something to sharpen in them."""
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,13 @@ def picture() -> NDArray[np.uint8]:
     base += 50 * (np.abs(np.hypot(x - 64, y - 48) - 30) < 2) + rng.normal(0, 2, base.shape)
     rgb = np.stack([base, base * 0.9 + 10, 200 - base * 0.5], axis=-1)
     return np.clip(rgb, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible() -> None:
+    """Programs that a shell runs in the background ignore Ctrl-C, and so do those they start: tests send it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -143,7 +143,8 @@ def run(options: Options) -> int:
 @contextlib.contextmanager
 def _stopping_on_interrupt(job: "LiveJob") -> Iterator[None]:
     """Ctrl-C ends the job in good order; the second time it ends what hangs."""
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of a job that a shell runs in the background
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield
         return
 
