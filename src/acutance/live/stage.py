@@ -1,6 +1,7 @@
 """Sharpening as a stage of a live job: one session, whose tier, share of tiles, strength and switch may change."""
 
 from pathlib import Path
+from typing import Any
 
 from acutance.auto import AutoSession, AutoSharpener, Choice, open_sharpener
 from acutance.engine import TILE_ENGINES, TileCounts
@@ -17,23 +18,12 @@ class Stage:
     """Sharpens frame after frame, for one thread; what it is told from others holds from the next frame on.
 
     model: as for :func:`acutance.auto.open_sharpener`. tiers: those there are to step through, the dearest first; one
-    that has no name where a single student was asked for. first: the one that was asked for. Raises what opening a
-    sharpener raises.
+    that has no name where a single student was asked for. first: the one that was asked for. options: those of
+    :class:`acutance.sharpener.FrameSharpener`. Raises what that raises.
     """
 
-    def __init__(
-        self,
-        model: str | Path | Student = "auto",
-        *,
-        engine: str = "auto",
-        strength: float = 1.0,
-        threads: int | None = None,
-        threshold: int | None = None,
-        reuse: bool = True,
-    ) -> None:
-        self._sharpener = open_sharpener(
-            model, engine=engine, strength=strength, threads=threads, threshold=threshold, reuse=reuse
-        )
+    def __init__(self, model: str | Path | Student = "auto", **options: Any) -> None:
+        self._sharpener = open_sharpener(model, **options)
         self.tiers: tuple[str, ...] = ("",)
         self.first = 0
         if isinstance(self._sharpener, AutoSharpener):
