@@ -321,7 +321,7 @@ class _Teller:
 
     def __init__(self, mode: ProgressMode) -> None:
         self.mode = mode if mode != "auto" else ("line" if sys.stderr.isatty() else "plain")
-        self._told = 0.0
+        self._told = time.monotonic()
         self._on_line = False
 
     def note(self, text: str) -> None:
