@@ -35,9 +35,16 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.close(write)
     with os.fdopen(read) as pipe:
         number = pipe.readline().strip()
-    yield f":{number}"
-    server.terminate()
-    server.wait()
+    probe = "import sdl2, sys; sys.exit(sdl2.SDL_Init(sdl2.SDL_INIT_VIDEO) and sdl2.SDL_GetError().decode())"
+    environment = {**os.environ, "DISPLAY": f":{number}", "SDL_VIDEODRIVER": "x11"}
+    done = subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True, text=True, check=False)
+    try:
+        if done.returncode:
+            pytest.skip(f"SDL opens no window here: {done.stderr.strip().splitlines()[-1:]}")
+        yield f":{number}"
+    finally:
+        server.terminate()
+        server.wait()
 
 
 class Running:
