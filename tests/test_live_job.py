@@ -16,7 +16,7 @@ from acutance.frame import Frame
 from acutance.io.sink import Shown
 from acutance.live import LiveJob, LiveReport
 from acutance.live import job as job_module
-from acutance.live.job import BUSY, CLOSED, PAUSED, SLOW_SINK
+from acutance.live.report import BUSY, CLOSED, PAUSED, SLOW_SINK
 from acutance.live.stage import Stage
 from live_fakes import Collector, ScriptedSource, frame, one_by_one, until
 

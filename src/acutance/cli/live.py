@@ -1,13 +1,12 @@
 """``acutance live``."""
 
 import contextlib
-import json
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from acutance.cli.durations import seconds
+from acutance.cli.live_teller import Teller, figures
 from acutance.cli.progress import ProgressMode
 from acutance.errors import AcutanceError, UsageError
 
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from acutance.io.sink import LiveSink
     from acutance.io.source import LiveSource
     from acutance.io.window import Window
-    from acutance.live import LiveJob, LiveReport, LiveStatus
+    from acutance.live import LiveJob, LiveStatus
 
 __all__ = ["Options", "run"]
 
 _STRENGTH_STEP = 0.25
-_TELL_EVERY = 10.0  # seconds between lines where there is no terminal
 _LOCK_EVERY = 3.0
 
 
@@ -118,7 +117,7 @@ def run(options: Options) -> int:
         threshold=options.threshold,
         reuse=options.reuse,
     )
-    teller = _Teller(options.progress)
+    teller = Teller(options.progress)
     job = LiveJob(
         source,
         sinks,
@@ -242,7 +241,7 @@ class _Watcher:
     """Between the job and its window: keys, the line of figures, and pausing while nobody looks."""
 
     def __init__(
-        self, job: "LiveJob", window: "Window | None", teller: "_Teller", duration: float | None, *, alone: bool
+        self, job: "LiveJob", window: "Window | None", teller: Teller, duration: float | None, *, alone: bool
     ) -> None:
         self._job, self._window, self._teller = job, window, teller
         self._ends = None if duration is None else time.monotonic() + duration
@@ -257,7 +256,7 @@ class _Watcher:
         if window is not None:
             if window.closed:
                 job.stop()
-            window.status = _line(status)
+            window.status = figures(status)
             window.alert = status.lost or ("paused: p goes on" if self._asked else "")
             job.paused = self._asked or (self._alone and not (window.visible and not self._is_locked()))
         self._teller.status(status)
@@ -298,83 +297,3 @@ class _Watcher:
             self._teller.note(f"saved {path}")
         except AcutanceError as error:
             self._teller.note(str(error))
-
-
-def _line(status: "LiveStatus") -> str:
-    parts = [
-        f"{status.tier if status.enabled else 'off (space)'}",
-        f"{status.fps:.0f} fps",
-        f"{1000 * status.latency:.0f} ms",
-        f"{status.dropped} dropped",
-    ]
-    if status.computed or status.passed or status.reused:
-        parts.append(f"tiles {status.computed:.0%} computed, {status.passed:.0%} passed, {status.reused:.0%} reused")
-    if status.share < 1:
-        parts.append(f"at most {status.share:.0%}")
-    if status.strength != 1:
-        parts.append(f"strength {status.strength:g}")
-    return "   ".join(parts)
-
-
-class _Teller:
-    """What the terminal, or the program that reads, is told: all on stderr, for stdout may carry the picture."""
-
-    def __init__(self, mode: ProgressMode) -> None:
-        self.mode = mode if mode != "auto" else ("line" if sys.stderr.isatty() else "plain")
-        self._told = time.monotonic()
-        self._on_line = False
-
-    def note(self, text: str) -> None:
-        if self.mode == "json":
-            self._event("note", text=text)
-        elif self.mode != "none":
-            self._clear()
-            print(f"acutance: {text}", file=sys.stderr, flush=True)
-
-    def status(self, status: "LiveStatus") -> None:
-        if self.mode == "json":
-            self._event("status", **{**asdict(status), "source": str(status.source)})
-        elif self.mode == "line":
-            self._clear()
-            print(_line(status), end="", file=sys.stderr, flush=True)
-            self._on_line = True
-        elif self.mode == "plain" and time.monotonic() - self._told >= _TELL_EVERY:
-            self._told = time.monotonic()
-            print(_line(status), file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
-        if self._on_line:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-            self._on_line = False
-
-    def _event(self, event: str, **values: Any) -> None:
-        print(json.dumps({"event": event, **values}), file=sys.stderr, flush=True)
-
-    def summary(self, report: "LiveReport") -> None:
-        if self.mode == "json":
-            table = asdict(report)
-            table["failed"] = {name: str(error) for name, error in report.failed.items()}
-            self._event("done", **table)
-        if self.mode in ("json", "none"):
-            return
-        tiles = report.tiles
-        shares = ""
-        if tiles.tiles:
-            counts = (("computed", tiles.computed), ("passed", tiles.passed), ("reused", tiles.reused))
-            shares = "; tiles: " + ", ".join(f"{count / tiles.tiles:.0%} {what}" for what, count in counts)
-        print(
-            f"acutance: {report.source}: {report.captured} frames in {report.seconds:.1f} s, "
-            f"{1000 * report.work[0]:.1f} ms of sharpening each{shares}; {report.cpu:.2f} processors",
-            file=sys.stderr,
-        )
-        for name, sink in report.sinks.items():
-            dropped = ", ".join(f"{count} dropped: {cause}" for cause, count in sink.dropped.items())
-            latency = " / ".join(f"{1000 * value:.1f}" for value in sink.latency)
-            print(
-                f"acutance: {name}: {sink.shown} shown{', ' + dropped if dropped else ''}; "
-                f"latency {latency} ms (median, 95 %, 99 %)",
-                file=sys.stderr,
-            )

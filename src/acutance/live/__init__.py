@@ -2,7 +2,7 @@
 
 from acutance.live.controller import Limits as Limits
 from acutance.live.job import LiveJob as LiveJob
-from acutance.live.job import LiveReport as LiveReport
-from acutance.live.job import LiveStatus as LiveStatus
+from acutance.live.report import LiveReport as LiveReport
+from acutance.live.report import LiveStatus as LiveStatus
 
 __all__ = ["Limits", "LiveJob", "LiveReport", "LiveStatus"]

@@ -1,30 +1,26 @@
 """A live job: a source, a stage that sharpens, and sinks, each in a thread of its own; the newest frame wins."""
 
-import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from acutance.engine import TileCounts
 from acutance.engine.base import usable_cores
-from acutance.errors import AcutanceError, InputNotFoundError, OutputError, SourceError, UsageError
+from acutance.errors import AcutanceError, InputNotFoundError, SourceError, UsageError
 from acutance.frame import Frame
 from acutance.io.sink import LiveSink, Shown
 from acutance.io.source import LiveSource, SourceEnd, SourceInfo
+from acutance.live.branch import Branch
 from acutance.live.controller import Limits, State, decide
-from acutance.live.ledger import Causes, Durations, Ledger
+from acutance.live.ledger import Durations, Ledger
 from acutance.live.line import Line
+from acutance.live.report import BUSY, ENDED, PAUSED, LiveReport, LiveStatus, SinkReport
 from acutance.live.stage import Stage
 
-__all__ = ["LiveJob", "LiveReport", "LiveStatus", "SinkReport"]
-
-BUSY, SLOW_SINK, PAUSED = "sharpening was busy", "the sink was busy", "paused"
-CLOSED, ENDED = "the sink was closed", "the job was ending"
-"""Why a frame was dropped."""
+__all__ = ["LiveJob"]
 
 _POLL = 0.2  # seconds between looks at whether to stop
 _WINDOW_POLL = 0.02  # seconds that a window waits for a frame before it looks at keys again
@@ -36,88 +32,14 @@ _SLOWEST, _FASTEST = 1.0, 1 / 240  # seconds between frames that are believed
 _REMEMBERED = 200  # changes and notes
 
 
-@dataclass(frozen=True)
-class LiveStatus:
-    """A look at a running job. fps: shown by its first sink in the last moment. latency: seconds from capture to that
-    sink, median and 95th percentile of the last moment. dropped: of that sink, so far. computed, passed, reused: shares
-    of the last frames' tiles. lost: what is wrong with the source, or None."""
-
-    source: SourceInfo
-    fps: float
-    latency: float
-    latency_p95: float
-    captured: int
-    shown: int
-    dropped: int
-    tier: str
-    choice: str
-    share: float
-    computed: float
-    passed: float
-    reused: float
-    strength: float
-    enabled: bool
-    paused: bool
-    lost: str | None
-
-
-@dataclass(frozen=True)
-class SinkReport:
-    """captured frames are ``shown + sum(dropped.values())``. latency: seconds from capture to shown: median, 95th and
-    99th percentile."""
-
-    shown: int
-    dropped: Causes
-    latency: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class LiveReport:
-    """What a job did. work: seconds that sharpening a frame took: median, 95th and 99th percentile. tiles: of all
-    frames. cpu: processor seconds for each second. changes: of tier and share, and when (seconds from the start).
-    notes: what else there was to say. failed: a sink that had to be closed, and why; the others went on.
-    """
-
-    source: str
-    seconds: float
-    captured: int
-    sinks: dict[str, SinkReport]
-    work: tuple[float, float, float]
-    tiles: TileCounts
-    cpu: float
-    changes: list[tuple[float, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    failed: dict[str, AcutanceError] = field(default_factory=dict)
-
-
-@dataclass
-class _Branch:
-    """A sink and what waits for it."""
-
-    sink: LiveSink
-    line: Line[Shown]
-    thread: threading.Thread | None = None
-    showing: bool = False  # a frame that has been taken and is neither shown nor dropped yet
-    open: bool = True
-    opened: bool = False
-
-    def close(self) -> None:
-        """Close the sink, once."""
-        self.open = False
-        if self.opened:
-            self.opened = False
-            self.sink.close()
-
-
 class LiveJob:
     """Captures, sharpens and shows until the source ends, a window is closed, or :meth:`stop`.
 
     source, sinks: one sink at least, at most one for the main thread; names differ. stage: what sharpens.
     budget: share of the machine's processor time for sharpening. cores: of the machine; None for those this process may
-    use. on_status: called twice a
-    second, in the thread of :meth:`run`, with a :class:`LiveStatus`. on_note: called with each note and change, in any
-    thread. sounds: what runs in a thread of its own beside the job, with the event that ends it.
-    Raises UsageError.
+    use. on_status: called twice a second, in the thread of :meth:`run`, with a :class:`LiveStatus`. on_note: called
+    with each note and change, in any thread. sounds: what runs in a thread of its own beside the job, with the event
+    that ends it. Raises UsageError.
     """
 
     def __init__(
@@ -138,12 +60,12 @@ class LiveJob:
             raise UsageError(f"a live job has sinks of different names, one window at most; not {', '.join(names)}")
         Limits(1.0, budget=budget)  # raises now rather than in the middle
         self._source, self._stage, self._clock = source, stage, clock
-        self._branches = [_Branch(sink, Line(max(1, sink.waits))) for sink in sinks]
         self._budget, self._cores = budget, cores or usable_cores()
         self.on_status, self._on_note, self._sounds = on_status, on_note, sounds
         self._captured: Line[tuple[Frame, float]] = Line()
         self._stopping, self._sharpened = threading.Event(), threading.Event()
         self._ledger = Ledger(tuple(names))
+        self._branches = [Branch(sink, self._ledger, clock) for sink in sinks]
         self._info: SourceInfo | None = None
         self._state, self._dearest = State(), stage.first
         self._asked_tier: int | None = None
@@ -151,14 +73,13 @@ class LiveJob:
         self._interval = 1 / 30
         self._totals, self._recent = TileCounts(), deque[TileCounts](maxlen=30)
         self._errors: list[BaseException] = []
-        self._failed: dict[str, AcutanceError] = {}
         self._changes: deque[tuple[float, str]] = deque(maxlen=_REMEMBERED)
         self._notes: deque[str] = deque(maxlen=_REMEMBERED)
         self._lost: str | None = None
         self._forget = False
         self._choice = ""
         self.paused = False
-        self._window = (0.0, 0, Durations())  # when the moment began, shown before it, latencies in it
+        self._since = (0.0, 0)  # when the moment began that a status tells of, and what was shown before
         self._moment = (0.0, 0.0, 0.0)
 
     # -- what others may do, from any thread --------------------------------------------------------------------------
@@ -193,8 +114,7 @@ class LiveJob:
             self._tell(str(info))
             self._began = began
             for branch in self._branches:
-                branch.opened = True
-                branch.sink.open(info)
+                branch.open(info)
             threads = self._start()
             self._wait()
         except KeyboardInterrupt:
@@ -206,8 +126,9 @@ class LiveJob:
             self._finish(threads)
         if self._errors:
             raise self._errors[0]
-        if len(self._failed) == len(self._branches):
-            raise next(iter(self._failed.values()))
+        failed = self._failed()
+        if len(failed) == len(self._branches):
+            raise next(iter(failed.values()))
         return self._report(self._clock() - began, time.process_time() - cpu)
 
     def _start(self) -> list[threading.Thread]:
@@ -225,7 +146,7 @@ class LiveJob:
 
         for branch in self._branches:
             if not branch.sink.main_thread:
-                branch.thread = thread(branch.sink.name, self._present, branch)
+                branch.thread = thread(branch.name, branch.run, self._lose, lambda: bool(self._errors))
         return [
             *(thread("sound", self._hear, sound) for sound in self._sounds),
             thread("sharpen", self._sharpen),
@@ -242,7 +163,7 @@ class LiveJob:
             else:
                 shown = own.line.take(_WINDOW_POLL)
                 if shown is not None:
-                    self._show(own, shown)
+                    own.show(shown, self._lose)
                 own.sink.pump(0.0)
                 if own.sink.closed:
                     self.stop()
@@ -276,11 +197,12 @@ class LiveJob:
                 self._errors.append(error)
         for branch in self._branches:
             if branch.thread not in hanging:
-                self._close(branch)
-            while branch.line.take(0.0) is not None:
-                self._ledger.drop(CLOSED, sink=branch.sink.name)
-            if branch.showing:
-                self._ledger.drop(CLOSED, sink=branch.sink.name)
+                try:
+                    if not branch.close():
+                        self._tell(str(branch.failed))
+                except BaseException as error:
+                    self._errors.append(error)
+            branch.settle()
         while self._captured.take(0.0) is not None:
             self._ledger.drop(ENDED)
 
@@ -298,16 +220,15 @@ class LiveJob:
         if thread.is_alive():
             hanging.add(thread)
 
-    def _close(self, branch: _Branch) -> None:
-        name = branch.sink.name
-        try:
-            branch.close()
-        except OutputError as error:
-            if name not in self._failed:
-                self._failed[name] = error
-                self._tell(str(error))
-        except BaseException as error:
-            self._errors.append(error)
+    def _lose(self, branch: Branch) -> None:
+        """A sink has failed; where it was the last one, the job ends."""
+        if all(other.failed is not None for other in self._branches):
+            self.stop()
+        else:
+            self._tell(f"{branch.failed}; the others go on")
+
+    def _failed(self) -> dict[str, AcutanceError]:
+        return {branch.name: branch.failed for branch in self._branches if branch.failed is not None}
 
     # -- capture ------------------------------------------------------------------------------------------------------
 
@@ -403,10 +324,7 @@ class LiveJob:
             self._tell(choice.reason)
         shown = Shown(sharp, frame, captured)
         for branch in self._branches:
-            if not branch.open:
-                self._ledger.drop(CLOSED, sink=branch.sink.name)
-            elif branch.line.put(shown) is not None:
-                self._ledger.drop(SLOW_SINK, sink=branch.sink.name)
+            branch.give(shown)
 
     def _control(self, took: float, counts: TileCounts) -> None:
         stage = self._stage
@@ -423,42 +341,6 @@ class LiveJob:
             self._changes.append((round(self._clock() - self._began, 3), text))
             self._on_note(text)
 
-    # -- present ------------------------------------------------------------------------------------------------------
-
-    def _present(self, branch: _Branch) -> None:
-        while True:
-            shown = branch.line.take(_POLL)
-            if shown is not None:
-                self._show(branch, shown)
-            elif branch.line.finished or self._errors:
-                return
-
-    def _show(self, branch: _Branch, shown: Shown) -> None:
-        """Show one frame. A sink that fails is closed; where it was the last one, the job ends."""
-        name = branch.sink.name
-        if not branch.open:
-            self._ledger.drop(CLOSED, sink=name)
-            return
-        branch.showing = True
-        try:
-            branch.sink.show(shown)
-        except OutputError as error:
-            self._failed[name] = error
-            with contextlib.suppress(AcutanceError):  # it has said what is wrong with it
-                branch.close()
-            branch.showing = False
-            self._ledger.drop(CLOSED, sink=name)
-            if any(other.open for other in self._branches):
-                self._tell(f"{error}; the others go on")
-            else:
-                self.stop()
-            return
-        latency = self._clock() - shown.captured
-        self._ledger.show(name, latency)
-        branch.showing = False
-        if branch is self._branches[0]:
-            self._window[2].add(latency)
-
     def _hear(self, sound: Callable[[threading.Event], None]) -> None:
         try:
             sound(self._stopping)
@@ -473,13 +355,14 @@ class LiveJob:
 
     def status(self) -> LiveStatus:
         """A look at the job; to be taken in one thread only."""
-        first = self._branches[0].sink.name
-        now, shown = self._clock(), self._ledger.shown(first)
-        began, before, latencies = self._window
+        first = self._branches[0]
+        now, shown = self._clock(), self._ledger.shown(first.name)
+        began, before = self._since
         if now - began >= _STATUS_EVERY * 0.9:
             fps = (shown - before) / (now - began) if began else 0.0
+            latencies, first.recent = first.recent, Durations()
             self._moment = fps, latencies.percentile(50), latencies.percentile(95)
-            self._window = now, shown, Durations()
+            self._since = now, shown
         recent = sum(list(self._recent), TileCounts())
         tiles = max(1, recent.tiles)
         stage, tier = self._stage, self._dearest + self._state.tier
@@ -490,7 +373,7 @@ class LiveJob:
             latency_p95=self._moment[2],
             captured=self._ledger.captured,
             shown=shown,
-            dropped=sum(self._ledger.dropped(first).values()),
+            dropped=sum(self._ledger.dropped(first.name).values()),
             tier=(stage.tiers[tier] or stage.name) if tier < len(stage.tiers) else "off",
             choice=self._choice,
             share=self._state.share,
@@ -509,9 +392,7 @@ class LiveJob:
 
         ledger = self._ledger
         sinks = {
-            b.sink.name: SinkReport(
-                ledger.shown(b.sink.name), ledger.dropped(b.sink.name), three(ledger.latency[b.sink.name])
-            )
+            b.name: SinkReport(ledger.shown(b.name), ledger.dropped(b.name), three(ledger.latency[b.name]))
             for b in self._branches
         }
         return LiveReport(
@@ -524,5 +405,5 @@ class LiveJob:
             cpu=cpu / seconds if seconds > 0 else 0.0,
             changes=list(self._changes),
             notes=list(self._notes),
-            failed=dict(self._failed),
+            failed=self._failed(),
         )
