@@ -115,7 +115,8 @@ def table(report: dict[str, Any]) -> str:
         figures = []
         for key in ("psnr_validation", "psnr_set5"):
             values = [row[key] for row in rows]
-            figures.append(f"{np.mean(values):.3f} ± {(max(values) - min(values)) / 2:.3f}")
+            spread = f" ± {(max(values) - min(values)) / 2:.3f}" if len(values) > 1 else ""
+            figures.append(f"{np.mean(values):.3f}{spread}")
         lines.append([name, f"{rows[0]['steps']:,}", str(len(rows)), *figures])
     heads = ["loss", "steps", "seeds", "validation, dB", "Set5 x2, dB"]
     foot = (
