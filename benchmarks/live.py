@@ -55,7 +55,7 @@ class Case:
     threshold: int | None = None
     window: bool = False
     load: int = 0
-    seconds: float = 20.0
+    seconds: float = 15.0
     off: bool = False
 
 
@@ -73,7 +73,7 @@ CASES = (
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("ACUTANCE_DATA"), help="the data folder")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each job")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each job")
     parser.add_argument("--traces", action="store_true", help="also record the traces that the controller's tests play")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # a case as JSON: what a process of its own runs
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
