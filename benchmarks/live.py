@@ -25,14 +25,14 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from _results import load_json, save_json, update_between, versions_of
 from _speed.clips import timing_clip
 from _speed.setting import Setting, clip_path
-from acutance._av import av, plane_view
+from acutance._av import av
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.table import render
+from acutance.frame import Frame
+from acutance.io._frames import picture_of
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "live.json"
@@ -132,9 +132,7 @@ def _played(data: Path, name: str, folder: Path, frames: int) -> Path:
         stream = output.add_stream("libx264", rate=round(clip.rate), options={"preset": "ultrafast", "crf": "12"})
         stream.width, stream.height, stream.pix_fmt = *clip.size, "yuv420p"
         for number, planes in enumerate(islice(cycle(clip.frames), frames)):
-            picture = av.VideoFrame(*clip.size, "yuv420p")
-            for index, plane in enumerate(planes):
-                np.copyto(plane_view(picture, index, bit_depth=8), plane)
+            picture = picture_of(Frame(planes.luma, (planes.cb, planes.cr)))
             picture.pts = number
             output.mux(stream.encode(picture))
         output.mux(stream.encode(None))

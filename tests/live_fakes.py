@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,14 +31,21 @@ def until(happened: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.001)
 
 
-def one_by_one(sink: "Collector", frames: Iterable[Frame]) -> Iterator[Any]:
+class Counting(Protocol):
+    """Says how many frames it has been shown."""
+
+    @property
+    def count(self) -> int: ...
+
+
+def one_by_one(sink: Counting, frames: Iterable[Frame]) -> Iterator[Any]:
     """A script that gives a frame when the one before has been shown."""
     for number, item in enumerate(frames, start=1):
         yield item
         yield partial(_has_shown, sink, number)
 
 
-def _has_shown(sink: "Collector", number: int) -> bool:
+def _has_shown(sink: Counting, number: int) -> bool:
     return sink.count >= number
 
 

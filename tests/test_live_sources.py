@@ -6,7 +6,7 @@ import io
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -160,7 +160,7 @@ def _again() -> BaseException:
 
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[CaptureSource, "_Camera"]]:
     def make(script: list[Any], *, stall: float = 0.2) -> tuple[CaptureSource, _Camera]:
         container = _Camera(script)
         monkeypatch.setattr(av, "open", lambda *_, **__: container)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,11 +60,11 @@ class Running:
             command, env=self.environment, cwd=folder, stderr=self._log.open("wb"), stdout=subprocess.DEVNULL
         )
 
-    def events(self) -> list[dict[str, object]]:
+    def events(self) -> list[dict[str, Any]]:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
-    def statuses(self) -> list[dict[str, object]]:
+    def statuses(self) -> list[dict[str, Any]]:
         return [event for event in self.events() if event["event"] == "status"]
 
     def wait_for(self, happened: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -73,7 +74,7 @@ class Running:
             assert time.monotonic() < end, self._log.read_text()
             time.sleep(0.1)
 
-    def status(self, check: Callable[[dict[str, object]], bool]) -> None:
+    def status(self, check: Callable[[dict[str, Any]], bool]) -> None:
         """Wait until the latest status passes."""
         self.wait_for(lambda: bool(self.statuses()) and check(self.statuses()[-1]))
 
@@ -95,7 +96,7 @@ class Running:
             source.open()
             return rgb_of(source.read(5.0))
 
-    def end(self) -> tuple[int, dict[str, object]]:
+    def end(self) -> tuple[int, dict[str, Any]]:
         code = self._process.wait(timeout=30)
         return code, self.events()[-1]
 
@@ -127,7 +128,7 @@ def test_keys_and_mouse_do_what_the_help_says_and_closing_ends_with_a_summary(
     start: Callable[..., Running], clip: Path, tmp_path: Path
 ) -> None:
     running = start(str(clip), "--loop", "--model", "fast-clean-x2", "--strength", "2", "--threshold", "0")
-    running.status(lambda s: int(s["shown"]) >= 5)  # type: ignore[call-overload]
+    running.status(lambda s: s["shown"] >= 5)
     picture = running.photograph()
     assert np.ptp(picture.astype(int)) > 50  # there is something on the screen
     lit = np.argwhere(picture.max(axis=2) > 60)
@@ -149,13 +150,13 @@ def test_keys_and_mouse_do_what_the_help_says_and_closing_ends_with_a_summary(
     running.press("q")
     code, done = running.end()
     assert code == 0
-    sink = done["sinks"]["window"]  # type: ignore[index]
+    sink = done["sinks"]["window"]
     assert done["captured"] == sink["shown"] + sum(sink["dropped"].values())
 
 
 def test_the_divider_is_dragged_and_both_sides_are_shown(start: Callable[..., Running], clip: Path) -> None:
     running = start(str(clip), "--loop", "--split", "--model", "fast-clean-x2", "--strength", "2", "--threshold", "0")
-    running.status(lambda s: int(s["shown"]) >= 5)  # type: ignore[call-overload]
+    running.status(lambda s: s["shown"] >= 5)
 
     def line() -> int | None:
         """Column of the white line."""
@@ -178,7 +179,7 @@ def test_the_divider_is_dragged_and_both_sides_are_shown(start: Callable[..., Ru
 def test_a_turned_picture_is_shown_upright(start: Callable[..., Running], tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "turned.mp4", size=(320, 160), pts=[512 * i for i in range(50)], rotation=90)
     running = start(str(clip), "--loop")
-    running.status(lambda s: int(s["shown"]) >= 5)  # type: ignore[call-overload]
+    running.status(lambda s: s["shown"] >= 5)
     running.press("i")
 
     def upright() -> bool:
@@ -209,7 +210,7 @@ def test_what_the_system_tells_a_window_is_heard(monkeypatch: pytest.MonkeyPatch
         event = sdl2.SDL_Event()
         event.type, event.window.event = sdl2.SDL_WINDOWEVENT, what
         sdl2.SDL_PushEvent(ctypes.byref(event))
-        window.pump(0.0)
+        window.pump()
 
     for width, height, rotation in ((96, 64, 0), (97, 65, 90), (1, 1, 180), (33, 31, 270)):
         taken = frame(0, width, height, rotation=rotation)

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance._closing import Closing
 from acutance.engine import TileCounts, TileOptions
 from acutance.engine.base import check_strength
 from acutance.errors import EngineError, UsageError
@@ -62,12 +62,17 @@ class Chooser:
     """
 
     def __init__(self, tier: str, *, task: str = "call", scaled_by: float = 1.0) -> None:
-        self._tier, self._task, self._known = tier, task, scaled_by
-        self._seen_task = task  # that of the choice: pictures with blocks are calls
-        self._shares: NDArray[np.float64] | None = None
+        self._tier, self._task = tier, task
         self._frames = 0
+        self._begin(scaled_by)
+
+    def _begin(self, scaled_by: float) -> None:
+        """Nothing has been seen yet; all there is to go by is what is known."""
+        self._known = scaled_by
+        self._seen_task = self._task  # that of the choice: pictures with blocks are calls
+        self._shares: NDArray[np.float64] | None = None
         self._choice = (
-            _choose(tier, task, scaled_by, known=True)
+            _choose(self._tier, self._task, scaled_by, known=True)
             if scaled_by > 1
             else Choice(None, 0.0, "no detail to be seen: left as it is")
         )
@@ -97,7 +102,7 @@ class Chooser:
         scaled_by: where it is known of each frame, as of a stream whose coded size changes; another begins afresh.
         """
         if scaled_by is not None and scaled_by != self._known:
-            self._known, self._shares = scaled_by, None
+            self._begin(scaled_by)
         undecided = self._shares is None
         due = undecided or self._frames % _LOOK_EVERY == 0
         self._frames += 1
@@ -229,13 +234,10 @@ class AutoSharpener:
             return _as_it_is(frame, out)
         return self.with_student(self._choice.student).frame(frame, out=out)
 
-    def session(
-        self, *, tile_budget: float | None = None, time_budget: float | None = None, scaled_by: float = 1.0
-    ) -> "AutoSession":
-        """A session on the frames of one video; see :meth:`FrameSharpener.session`. scaled_by: what they are known to
-        have been."""
+    def session(self, *, tile_budget: float | None = None, time_budget: float | None = None) -> "AutoSession":
+        """A session on the frames of one video; see :meth:`FrameSharpener.session`."""
         TileOptions(0, tile_budget, time_budget)  # raises now rather than with the first frame that is sharpened
-        return AutoSession(self, Chooser(self.tier, scaled_by=scaled_by), scaled_by, tile_budget, time_budget)
+        return AutoSession(self, Chooser(self.tier), tile_budget, time_budget)
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Sharpen the frames of one video one by one, as they are asked for, in a session."""
@@ -254,7 +256,7 @@ def open_sharpener(model: str | Path | Student = AUTO, **options: Any) -> FrameS
     return FrameSharpener(model, **options)
 
 
-class AutoSession:
+class AutoSession(Closing):
     """Sharpens the frames of one video one after the other, each with the student that holds for it then.
 
     Made by :meth:`AutoSharpener.session`; for one thread at a time, as :class:`FrameSession`.
@@ -264,11 +266,10 @@ class AutoSession:
         self,
         sharpener: AutoSharpener,
         chooser: Chooser,
-        scaled_by: float,
         tile_budget: float | None,
         time_budget: float | None,
     ) -> None:
-        self._sharpener, self._chooser, self._scaled_by = sharpener, chooser, scaled_by
+        self._sharpener, self._chooser = sharpener, chooser
         self._tile_budget, self._time_budget = tile_budget, time_budget
         self._session: FrameSession | None = None
         self._counts = self._totals = TileCounts()
@@ -323,7 +324,7 @@ class AutoSession:
             frame.luma,
             bit_depth=frame.bit_depth,
             full_range=frame.full_range,
-            scaled_by=max(self._scaled_by, frame.scaled_by),
+            scaled_by=frame.scaled_by,
         )
         if not self._choices or choice != self._choices[-1]:
             self._choices.append(choice)
@@ -356,14 +357,6 @@ class AutoSession:
         if self._session is not None:
             self._session.close()
             self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _as_it_is(frame: Frame, out: Plane | None) -> Frame:

@@ -123,12 +123,12 @@ def sharpen_video(
                     target, reader, encoder=encoder, crf=crf, bitrate=bitrate, preset=preset, overwrite=overwrite
                 )
             )
-            frames, session = _run(sharpener, reader, writer.new_frame, writer.write, split, scale, total, progress)
+            frames, session = _run(sharpener, reader, writer.new_frame, writer.write, split, total, progress)
             writer.close()
             notes = [*reader.notes, *writer.notes]
         else:
             stream = Y4MWriter(target, rate=reader.info.average_rate)
-            frames, session = _run(sharpener, reader, None, stream.write, split, scale, total, progress)
+            frames, session = _run(sharpener, reader, None, stream.write, split, total, progress)
             notes = [*reader.notes]
             if reader.info.rotation:
                 notes.append(f"a Y4M stream cannot say that the picture is turned by {reader.info.rotation} degrees")
@@ -164,7 +164,7 @@ def sharpen_stream(
         sizes[:] = [(frame.width, frame.height)]
         writer.write(frame)
 
-    frames, session = _run(sharpener, reader, None, write, split, 1.0, 0, progress)
+    frames, session = _run(sharpener, reader, None, write, split, 0, progress)
     if not frames:
         raise CorruptInputError(
             f"-: {reader.damaged or 'the stream ends after its header'}; not one frame could be read"
@@ -189,7 +189,6 @@ def _run(
     new_frame: Callable[[Frame], Frame] | None,
     write: Callable[[Frame], None],
     split: bool,
-    scale: float,
     total: int,
     progress: Progress,
 ) -> tuple[int, FrameSession | AutoSession]:
@@ -197,7 +196,7 @@ def _run(
     which knows what became of them."""
     done = 0
     with (
-        sharpener.session(scaled_by=max(scale, 1.0)) as session,
+        sharpener.session() as session,
         Producer(frames, name="decode", ahead=_QUEUE) as decoded,
         Consumer(write, name="encode", behind=_QUEUE) as encoding,
     ):

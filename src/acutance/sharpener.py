@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance._closing import Closing
 from acutance.engine import TILE_ENGINES, Engine, Session, TileCounts, TileOptions, open_engine
 from acutance.engine.base import check_strength
 from acutance.errors import EngineError, UsageError
@@ -83,8 +82,9 @@ class FrameSharpener:
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Sharpen a picture of full-range code values.
 
-        picture: H x W (grey) or H x W x 3 (RGB), uint8 or uint16 (0..65535). scaled_by: as for :meth:`session`. Returns
-        the same shape and type; of RGB only the luma changes. For planes of video, which are mostly limited-range, use
+        picture: H x W (grey) or H x W x 3 (RGB), uint8 or uint16 (0..65535). scaled_by: what it is known
+        to have been, of interest where there is a student to choose (:class:`acutance.auto.AutoSharpener`). Returns the
+        same shape and type; of RGB only the luma changes. For planes of video, which are mostly limited-range, use
         :meth:`frame`.
         """
         check_picture(picture)
@@ -110,14 +110,11 @@ class FrameSharpener:
         *,
         tile_budget: float | None = None,
         time_budget: float | None = None,
-        scaled_by: float = 1.0,  # noqa: ARG002
     ) -> "FrameSession":
         """A session on the frames of one video, which come in order; to be closed, as by ``with``.
 
         tile_budget: no more than this share of a frame's tiles is computed, 0 to 1: the most active ones.
         time_budget: no longer than so many seconds a frame.
-        scaled_by: what the frames are known to have been; of interest where there is a student to choose
-        (:class:`acutance.auto.AutoSharpener`).
         Raises UsageError for values out of range, EngineError for a budget that the engine does not have.
         """
         options = TileOptions(self.threshold, tile_budget, time_budget, self.reuse)
@@ -139,7 +136,7 @@ def check_picture(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
         raise UsageError(f"a picture is H x W or H x W x 3, not of shape {picture.shape}")
 
 
-class FrameSession:
+class FrameSession(Closing):
     """Sharpens the frames of one video one after the other; made by :meth:`FrameSharpener.session`.
 
     For one thread at a time. A change of size, format or of the sharpener's strength begins afresh.
@@ -195,11 +192,3 @@ class FrameSession:
     def close(self) -> None:
         """Release what is held. May be called twice."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

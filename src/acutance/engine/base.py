@@ -4,12 +4,11 @@ import math
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance._closing import Closing
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
 
@@ -77,7 +76,7 @@ class TileCounts:
         )
 
 
-class Session(ABC):
+class Session(Closing):
     """Runs a student on the frames of one video, one after the other. For one thread at a time; a context manager.
 
     What it remembers of the last frame is forgotten whenever size, bit depth, range or strength change.
@@ -134,14 +133,6 @@ class Session(ABC):
         """Release what is held. May be called twice; ``process`` then raises EngineError."""
         self.reset()
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Engine(ABC):

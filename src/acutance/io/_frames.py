@@ -15,13 +15,20 @@ __all__ = ["converted", "picture_of", "pix_fmt_of", "planes_of", "rgb_of", "upri
 _SUBSAMPLINGS = ("444", "422", "420")
 
 
-def planes_of(picture: av.VideoFrame, plan: PixelPlan) -> list[Plane]:
-    """The planes of a picture in the plan's format, on its own memory, read-only: decoders predict later frames from
-    these very samples, and writing there would spoil the rest of the video."""
+Chroma = tuple[Plane, Plane] | None
+
+
+def planes_of(picture: av.VideoFrame, plan: PixelPlan) -> tuple[Plane, Chroma]:
+    """Luma and chroma of a picture in the plan's format, on its own memory, read-only: decoders predict later frames
+    from these very samples, and writing there would spoil the rest of the video."""
     planes = [plane_view(picture, i, bit_depth=plan.bit_depth) for i in range(1 if plan.grey else 3)]
     for plane in planes:
         plane.flags.writeable = False
-    return planes
+    return planes[0], _chroma(planes)
+
+
+def _chroma(planes: list[Plane]) -> Chroma:
+    return (planes[1], planes[2]) if len(planes) == 3 else None
 
 
 def pix_fmt_of(frame: Frame) -> str:
@@ -59,10 +66,9 @@ def converted(
     picture = picture_of(frame).reformat(
         width, height, pix_fmt, src_color_range=source, dst_color_range=target, interpolation=Interpolation.BILINEAR
     )
-    planes = planes_of(picture, PixelPlan(pix_fmt, 8))
-    chroma = (planes[1], planes[2]) if len(planes) == 3 else None
+    luma, chroma = planes_of(picture, PixelPlan(pix_fmt, 8))
     colour = replace(frame.colour, range=ColourRange.FULL if full else ColourRange.LIMITED)
-    return replace(frame, luma=planes[0], chroma=chroma, bit_depth=8, colour=colour, backing=picture)
+    return replace(frame, luma=luma, chroma=chroma, bit_depth=8, colour=colour, backing=picture)
 
 
 def upright(frame: Frame) -> Frame:
@@ -70,9 +76,10 @@ def upright(frame: Frame) -> Frame:
     turns = frame.rotation // 90 % 4
     if not turns:
         return frame
-    planes = [np.ascontiguousarray(np.rot90(plane, turns)) for plane in (frame.luma, *(frame.chroma or ()))]
-    chroma = (planes[1], planes[2]) if len(planes) == 3 else None
-    return replace(frame, luma=planes[0], chroma=chroma, rotation=0, backing=None)
+    planes: list[Plane] = [
+        np.ascontiguousarray(np.rot90(plane, turns)) for plane in (frame.luma, *(frame.chroma or ()))
+    ]
+    return replace(frame, luma=planes[0], chroma=_chroma(planes), rotation=0, backing=None)
 
 
 def rgb_of(frame: Frame) -> NDArray[np.uint8]:

@@ -284,10 +284,10 @@ class CaptureSource(LiveSource):
         rotation = round(picture.rotation / 90) * 90 % 360
         if plan.repacked or any(plane.line_size < 0 for plane in picture.planes):
             picture = repack(picture, plan, picture.width, picture.height)
-        planes = planes_of(picture, plan)
+        luma, chroma = planes_of(picture, plan)
         return Frame(
-            luma=planes[0],
-            chroma=None if plan.grey else (planes[1], planes[2]),
+            luma=luma,
+            chroma=chroma,
             bit_depth=plan.bit_depth,
             pts=picture.pts,
             time_base=picture.time_base,

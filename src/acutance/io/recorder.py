@@ -7,14 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import numpy as np
-
-from acutance._av import av, plane_view
+from acutance._av import av
 from acutance.errors import OutputError, OutputExistsError
 from acutance.frame import Frame
 from acutance.io._checks import same_file
 from acutance.io._encoders import choose_encoder, container_format
-from acutance.io._frames import converted, upright
+from acutance.io._frames import converted, picture_of, upright
 from acutance.io.files import output_error
 from acutance.io.sink import LiveSink, Shown
 from acutance.io.source import SourceInfo
@@ -132,10 +130,7 @@ class Recorder(LiveSink):
         output.start_encoding()
 
     def _encode(self, frame: Frame, captured: float) -> None:
-        planar = converted(frame, *self._size, full_range=self._full_range)
-        picture = av.VideoFrame(*self._size, "yuv420p")
-        for index, plane in enumerate((planar.luma, *(planar.chroma or ()))):
-            np.copyto(plane_view(picture, index, bit_depth=8), plane)
+        picture = picture_of(converted(frame, *self._size, full_range=self._full_range))
         began = captured if self._began is None else self._began
         self._last_pts = max(self._last_pts + 1, round((captured - began) / _TIME_BASE))
         picture.pts, picture.time_base = self._last_pts, _TIME_BASE

@@ -43,5 +43,5 @@ class LiveSink(ABC):
     def close(self) -> None:
         """Finish. May be called twice, and before ``open``."""
 
-    def pump(self, timeout: float) -> None:  # noqa: B027 - only windows have something to do
-        """Of sinks for the main thread: answer what the system asks, for so many seconds at most."""
+    def pump(self) -> None:  # noqa: B027 - only windows have something to do
+        """Of sinks for the main thread: answer what the system has to say, without waiting for it."""

@@ -1,12 +1,12 @@
 """What a live source is: something that gives frames when they come, may be lost, and may come back."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from acutance._closing import Closing
 from acutance.frame import Frame
 
 __all__ = ["LiveSource", "SoundHandler", "SourceEnd", "SourceInfo"]
@@ -39,7 +39,7 @@ class SourceInfo:
         return f"{self.name}: {self.width}x{self.height}{rate}" + (f", {self.pix_fmt}" if self.pix_fmt else "")
 
 
-class LiveSource(ABC):
+class LiveSource(Closing):
     """Gives frames to one thread: ``open``, ``read`` again and again, ``close``; then it may be opened anew.
 
     returns: whether a source that is lost may come back, as a camera that is plugged in again. on_sound: set by who
@@ -63,11 +63,3 @@ class LiveSource(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of it. May be called twice, and before ``open``. Frames already given stay valid."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from acutance._av import av, chroma_location, reason
+from acutance._closing import Closing
 from acutance.errors import CorruptInputError, NotMediaError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
 from acutance.io._checks import MAX_PIXELS, check_dimensions
@@ -28,7 +28,7 @@ _INTERLACED_ORDERS = (2, 3, 4, 5)
 _NO_MATRIX = (0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
 
-class VideoReader:
+class VideoReader(Closing):
     """The frames of a video file, in order, each once. A context manager and an iterator of :class:`Frame`.
 
     >>> with VideoReader("call.mp4") as reader:
@@ -78,14 +78,6 @@ class VideoReader:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the file. Frames already given stay valid. May be called twice."""
@@ -336,16 +328,17 @@ class VideoReader:
         backwards = any(plane.line_size < 0 for plane in decoded.planes)
         if plan.repacked or resized or backwards:
             picture = repack(decoded, plan, self.width, self.height)
-        planes = planes_of(picture, plan)
+        luma, chroma = planes_of(picture, plan)
         return Frame(
-            luma=planes[0],
-            chroma=None if plan.grey else (planes[1], planes[2]),
+            luma=luma,
+            chroma=chroma,
             bit_depth=plan.bit_depth,
             pts=decoded.pts,
             time_base=decoded.time_base,
             colour=colour,
             rotation=self.info.rotation,
             sample_aspect_ratio=self.info.sample_aspect_ratio,
-            scaled_by=max(1.0, min(self.width / decoded.width, self.height / decoded.height)),
+            # Sides are whole numbers: what was asked for is near it.
+            scaled_by=max(1.0, round(min(self.width / decoded.width, self.height / decoded.height), 2)),
             backing=picture,
         )

@@ -248,17 +248,15 @@ class Window(LiveSink):
 
     # -- the user ---------------------------------------------------------------------------------------------------
 
-    def pump(self, timeout: float) -> None:
+    def pump(self) -> None:
         """Answer keys, mouse and system; draws again where that changes the picture."""
         sdl = self._sdl
         if sdl is None:
             return
         event = sdl.SDL_Event()
-        waited = sdl.SDL_WaitEventTimeout(ctypes.byref(event), round(timeout * 1000))
         again = False
-        while waited:
+        while sdl.SDL_PollEvent(ctypes.byref(event)):
             again |= self._answer(event)
-            waited = sdl.SDL_PollEvent(ctypes.byref(event))
         if again and not self.closed:
             self._draw()
 

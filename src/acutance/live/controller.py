@@ -32,8 +32,8 @@ _PROBE = 0.1  # share of tiles with which sharpening begins again after passing 
 class Limits:
     """What is asked for.
 
-    interval: seconds from frame to frame. tiers: how many there are, the dearest first (below them frames are passed
-    through). cost: of each tier, in any unit. tiles: whether the engine can be given a share of tiles.
+    interval: seconds from frame to frame. cost: of each tier, in any unit, the dearest first; below the last, frames
+    are passed through. tiles: whether the engine can be given a share of tiles.
     budget: share of the machine's processor time that sharpening may take, above 0 to 1. threads, cores: of the engine
     and of the machine. Raises UsageError.
     """

@@ -164,7 +164,7 @@ class LiveJob:
                 shown = own.line.take(_WINDOW_POLL)
                 if shown is not None:
                     own.show(shown, self._lose)
-                own.sink.pump(0.0)
+                own.sink.pump()
                 if own.sink.closed:
                     self.stop()
                 if own.line.finished:
