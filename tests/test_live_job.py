@@ -14,8 +14,9 @@ import pytest
 from acutance.errors import InputNotFoundError, OutputError, SourceError, UsageError
 from acutance.frame import Frame
 from acutance.io.sink import Shown
-from acutance.live import LiveJob, LiveReport
+from acutance.live import LiveJob, LiveReport, intake
 from acutance.live import job as job_module
+from acutance.live.controller import Limits, State
 from acutance.live.report import BUSY, CLOSED, PAUSED, SLOW_SINK
 from acutance.live.stage import Stage
 from live_fakes import Collector, ScriptedSource, frame, one_by_one, until
@@ -33,7 +34,7 @@ def stage(student_file: Path) -> Stage:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_module, "_BACK_OFF", (0.01, 0.02))
+    monkeypatch.setattr(intake, "_BACK_OFF", (0.01, 0.02))
     monkeypatch.setattr(job_module, "_POLL", 0.05)
 
 
@@ -145,7 +146,7 @@ def test_a_source_slower_than_promised_gets_the_time_it_leaves(stage: Stage) -> 
     steps = [step for i in range(60) for step in (frame(i), 0.02)]
     job = LiveJob(ScriptedSource(steps, rate=1000.0), [Collector()], stage)
     job.run()
-    assert 0.01 < job._interval < 0.1
+    assert 0.01 < job._intake.interval < 0.1
 
 
 @pytest.mark.parametrize("where", ["source", "stage", "sink"])
@@ -290,6 +291,21 @@ def test_any_tier_can_be_asked_for_while_it_runs(monkeypatch: pytest.MonkeyPatch
     job = LiveJob(ScriptedSource(script()), [sink], stage)
     job.run()
     assert used == ["fast", "quality", "balanced", "fast"]
+
+
+def test_what_is_reused_counts_as_needed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The budget is of tiles that are chosen: a still picture must not lose them to a moment of load."""
+    needed: list[float] = []
+
+    def note(state: State, took: float, computed: float, limits: Limits, **_: Any) -> State:
+        needed.append(computed)
+        return state
+
+    monkeypatch.setattr(job_module, "decide", note)
+    sink = Collector()
+    report = LiveJob(ScriptedSource(one_by_one(sink, [frame(0)] * 5)), [sink], stage).run()
+    assert report.tiles.reused > 0
+    assert needed == [1.0] * 5
 
 
 def test_sinks_need_names_of_their_own(stage: Stage) -> None:

@@ -139,6 +139,27 @@ except OutputError:
         assert len(list(reader)) >= 5
 
 
+def test_a_disk_that_is_full_for_the_last_of_it_is_an_error_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written when a file is finished: the last cluster and the index."""
+    recorder = Recorder(tmp_path / "call.mkv")
+    recorder.open(INFO)
+    recorder.show(shown(0, 0.0))
+
+    class Full:
+        def mux(self, _: Any) -> None:
+            pass
+
+        def close(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recorder, "_output", Full())
+    with pytest.raises(OutputError, match=r"call\.mkv: cannot be written: the disk is full"):
+        recorder.close()
+    recorder.close()
+
+
 def test_sound_of_the_file_lies_beside_its_picture(tmp_path: Path, student_file: Path) -> None:
     clip = make_clip(tmp_path / "with-sound.mp4", audio=True)
     assert file_has_sound(clip)

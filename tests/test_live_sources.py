@@ -21,8 +21,7 @@ from acutance.io.devices import parse_modes
 from acutance.io.paced import PacedFile, Y4MSource
 from acutance.io.source import SourceEnd
 from acutance.io.y4m import Y4MWriter
-from acutance.live import LiveJob
-from acutance.live import job as job_module
+from acutance.live import LiveJob, intake
 from acutance.live.sources import open_source
 from acutance.live.stage import Stage
 from io_clips import make_clip, picture
@@ -80,6 +79,16 @@ def test_a_clock_that_jumps_is_followed_and_not_waited_for(tmp_path: Path) -> No
         source.open()
         assert len(list(_read(source))) == 5
     assert clock.slept < 1.0
+
+
+def test_a_pause_in_a_file_is_kept(tmp_path: Path) -> None:
+    """Recordings of screens give a frame when something changes."""
+    clock = Clock()
+    times = [0, 512, 512 + 12800 * 10, 1024 + 12800 * 10]
+    with PacedFile(make_clip(tmp_path / "a.mkv", pts=times), clock=clock, sleep=clock.sleep) as source:
+        source.open()
+        assert len(list(_read(source))) == 4
+    assert clock.slept == pytest.approx(10.08, abs=0.01)
 
 
 def test_a_file_nobody_reads_in_time_catches_up(tmp_path: Path) -> None:
@@ -323,7 +332,7 @@ def server(tmp_path: Path) -> Iterator[_Server]:
 def test_a_stream_that_stalls_is_opened_again(
     server: _Server, student_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_module, "_BACK_OFF", (0.01,))
+    monkeypatch.setattr(intake, "_BACK_OFF", (0.01,))
     source = CaptureSource(stream(server.url), stall=1.0)
     sink = Collector(waits=100)
     notes: list[str] = []

@@ -4,20 +4,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from statistics import median
 from typing import Any
 
 from acutance.engine import TileCounts
 from acutance.engine.base import usable_cores
-from acutance.errors import AcutanceError, InputNotFoundError, SourceError, UsageError
+from acutance.errors import AcutanceError, SourceError, UsageError
 from acutance.frame import Frame
 from acutance.io.sink import LiveSink, Shown
-from acutance.io.source import LiveSource, SourceEnd, SourceInfo
+from acutance.io.source import LiveSource, SourceInfo
 from acutance.live.branch import Branch
 from acutance.live.controller import Limits, State, decide
+from acutance.live.intake import Intake
 from acutance.live.ledger import Durations, Ledger
 from acutance.live.line import Line
-from acutance.live.report import BUSY, ENDED, PAUSED, LiveReport, LiveStatus, SinkReport
+from acutance.live.report import ENDED, LiveReport, LiveStatus, SinkReport
 from acutance.live.stage import Stage
 
 __all__ = ["LiveJob"]
@@ -26,9 +26,6 @@ _POLL = 0.2  # seconds between looks at whether to stop
 _WINDOW_POLL = 0.02  # seconds that a window waits for a frame before it looks at keys again
 _STATUS_EVERY = 0.5
 _PATIENCE = 2.0  # seconds for a thread to end; one that hangs in a driver is left behind
-_BACK_OFF = (0.5, 1.0, 2.0, 5.0)  # seconds between attempts to open a lost source
-_GAPS = 31  # between frames, whose median is the interval that is believed: a hiccup and the burst after it are not
-_SLOWEST, _FASTEST = 1.0, 1 / 240  # seconds between frames that are believed
 _REMEMBERED = 200  # changes and notes
 
 
@@ -59,26 +56,20 @@ class LiveJob:
         if not names or len(set(names)) < len(names) or sum(sink.main_thread for sink in sinks) > 1:
             raise UsageError(f"a live job has sinks of different names, one window at most; not {', '.join(names)}")
         Limits(1.0, budget=budget)  # raises now rather than in the middle
-        self._source, self._stage, self._clock = source, stage, clock
+        self._stage, self._clock = stage, clock
         self._budget, self._cores = budget, cores or usable_cores()
         self.on_status, self._on_note, self._sounds = on_status, on_note, sounds
-        self._captured: Line[tuple[Frame, float]] = Line()
         self._stopping, self._sharpened = threading.Event(), threading.Event()
         self._ledger = Ledger(tuple(names))
+        self._intake = Intake(source, self._ledger, self._stopping, self._tell, clock)
         self._branches = [Branch(sink, self._ledger, clock) for sink in sinks]
-        self._info: SourceInfo | None = None
         self._state, self._dearest = State(), stage.first
         self._asked_tier: int | None = None
-        self._too_late = 0  # frames that were dropped since the controller last looked
-        self._interval = 1 / 30
         self._totals, self._recent = TileCounts(), deque[TileCounts](maxlen=30)
         self._errors: list[BaseException] = []
         self._changes: deque[tuple[float, str]] = deque(maxlen=_REMEMBERED)
         self._notes: deque[str] = deque(maxlen=_REMEMBERED)
-        self._lost: str | None = None
-        self._forget = False
         self._choice = ""
-        self.paused = False
         self._since = (0.0, 0)  # when the moment began that a status tells of, and what was shown before
         self._moment = (0.0, 0.0, 0.0)
 
@@ -87,7 +78,16 @@ class LiveJob:
     def stop(self) -> None:
         """End soon: what has been captured is still shown."""
         self._stopping.set()
-        self._captured.close()
+        self._intake.line.close()
+
+    @property
+    def paused(self) -> bool:
+        """Whether frames are dropped as they come; may be set."""
+        return self._intake.paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._intake.paused = paused
 
     def select_tier(self, step: int = 1) -> str:
         """The next tier (or ``step`` on) is the dearest that is used from the next frame on; returns its name."""
@@ -108,10 +108,7 @@ class LiveJob:
         began, cpu = self._clock(), time.process_time()
         threads: list[threading.Thread] = []
         try:
-            self._info = info = self._source.open()
-            if info.rate:
-                self._interval = min(_SLOWEST, max(_FASTEST, float(1 / info.rate)))
-            self._tell(str(info))
+            info = self._intake.open()
             self._began = began
             for branch in self._branches:
                 branch.open(info)
@@ -150,7 +147,7 @@ class LiveJob:
         return [
             *(thread("sound", self._hear, sound) for sound in self._sounds),
             thread("sharpen", self._sharpen),
-            thread("capture", self._capture),
+            thread("capture", self._intake.run),
         ]
 
     def _wait(self) -> None:
@@ -188,7 +185,7 @@ class LiveJob:
             name = thread.name.removeprefix("acutance-")
             self._tell(f"{name} did not end in {_PATIENCE:g} s and is left behind")
         names = {thread.name for thread in hanging}
-        closers = [self._source.close] if "acutance-capture" not in names else []
+        closers = [self._intake.close] if "acutance-capture" not in names else []
         closers += [self._stage.close] if "acutance-sharpen" not in names else []
         for close in closers:
             try:
@@ -203,7 +200,7 @@ class LiveJob:
                 except BaseException as error:
                     self._errors.append(error)
             branch.settle()
-        while self._captured.take(0.0) is not None:
+        while self._intake.line.take(0.0) is not None:
             self._ledger.drop(ENDED)
 
     @staticmethod
@@ -230,80 +227,25 @@ class LiveJob:
     def _failed(self) -> dict[str, AcutanceError]:
         return {branch.name: branch.failed for branch in self._branches if branch.failed is not None}
 
-    # -- capture ------------------------------------------------------------------------------------------------------
-
-    def _capture(self) -> None:
-        last: float | None = None
-        gaps: deque[float] = deque(maxlen=_GAPS)
-        try:
-            while not self._stopping.is_set():
-                try:
-                    frame = self._source.read(_POLL)
-                except TimeoutError:
-                    continue
-                except SourceEnd:
-                    return
-                except SourceError as error:
-                    if not self._source.returns:
-                        raise
-                    self._reopen(error)
-                    last = None
-                    continue
-                now = self._clock()
-                if last is not None:
-                    gaps.append(now - last)
-                    if len(gaps) == _GAPS:
-                        self._interval = min(_SLOWEST, max(_FASTEST, median(gaps)))
-                last = now
-                self._ledger.capture()
-                if self.paused:
-                    self._ledger.drop(PAUSED)
-                elif self._captured.put((frame, now)) is not None:
-                    if self._stopping.is_set():
-                        self._ledger.drop(ENDED)
-                    else:
-                        self._ledger.drop(BUSY)
-                        self._too_late += 1
-        finally:
-            self._captured.close()
-
-    def _reopen(self, error: SourceError) -> None:
-        """Wait until a lost source is back, or the job ends."""
-        self._lost = str(error)
-        self._tell(f"{error}; waiting for it to come back")
-        self._source.close()
-        attempt = 0
-        while not self._stopping.wait(_BACK_OFF[min(attempt, len(_BACK_OFF) - 1)]):
-            attempt += 1
-            try:
-                self._info = self._source.open()
-            except (SourceError, InputNotFoundError) as again:
-                self._lost = str(again)
-                continue
-            self._lost, self._forget = None, True
-            self._tell(f"{self._info} is back")
-            return
-
     # -- sharpen ------------------------------------------------------------------------------------------------------
 
     def _sharpen(self) -> None:
         try:
             while True:
-                taken = self._captured.take(_POLL)
+                taken = self._intake.line.take(_POLL)
                 if taken is not None:
                     self._one(*taken)
-                elif self._captured.finished:
+                elif self._intake.line.finished:
                     return
         finally:
-            self._captured.close()
+            self._intake.line.close()
             for branch in self._branches:
                 branch.line.close()
             self._sharpened.set()
 
     def _one(self, frame: Frame, captured: float) -> None:
         stage = self._stage
-        if self._forget:
-            self._forget = False
+        if self._intake.renewed():
             stage.reset()
         if self._asked_tier is not None:
             self._dearest, self._asked_tier, self._state = self._asked_tier, None, State()
@@ -329,12 +271,16 @@ class LiveJob:
     def _control(self, took: float, counts: TileCounts) -> None:
         stage = self._stage
         limits = Limits(
-            self._interval, stage.cost[self._dearest :], stage.has_tiles, self._budget, stage.threads, self._cores
+            self._intake.interval,
+            stage.cost[self._dearest :],
+            stage.has_tiles,
+            self._budget,
+            stage.threads,
+            self._cores,
         )
         # What is reused counts as well: the engine's budget is of tiles that are chosen, whatever becomes of them.
         needed = (counts.computed + counts.reused) / counts.tiles if counts.tiles else 0.0
-        dropped, self._too_late = self._too_late > 0, 0
-        self._state = state = decide(self._state, took, needed, limits, dropped=dropped)
+        self._state = state = decide(self._state, took, needed, limits, dropped=self._intake.dropped())
         if state.reason:
             tiers = (*(name or stage.name for name in stage.tiers[self._dearest :]), "frames pass through")
             text = f"{state.reason}; now {tiers[state.tier]}"
@@ -367,7 +313,7 @@ class LiveJob:
         tiles = max(1, recent.tiles)
         stage, tier = self._stage, self._dearest + self._state.tier
         return LiveStatus(
-            source=self._info or SourceInfo("", 0, 0, None),
+            source=self._intake.info or SourceInfo("", 0, 0, None),
             fps=self._moment[0],
             latency=self._moment[1],
             latency_p95=self._moment[2],
@@ -383,7 +329,7 @@ class LiveJob:
             strength=stage.strength,
             enabled=stage.enabled,
             paused=self.paused,
-            lost=self._lost,
+            lost=self._intake.lost,
         )
 
     def _report(self, seconds: float, cpu: float) -> LiveReport:
@@ -396,7 +342,7 @@ class LiveJob:
             for b in self._branches
         }
         return LiveReport(
-            source=self._info.name if self._info else "",
+            source=self._intake.info.name if self._intake.info else "",
             seconds=seconds,
             captured=ledger.captured,
             sinks=sinks,
