@@ -31,12 +31,12 @@ from _results import save_json, versions_of
 from _speed.clips import Luma, call_rung, rung_rates
 from _speed.seams import SeamMeter
 from _speed.setting import VAL_CLIPS, Setting, clip_path, threads_here
+from acutance._machine import processor_name
 from acutance.data.folders import ImageFolder
 from acutance.degrade import crop_to_multiple, down_up, resize, yuv420_from_rgb
 from acutance.engine import Engine, TileCounts, TileOptions, open_engine
 from acutance.engine.tiles import tile_side
 from acutance.errors import AcutanceError, UsageError
-from acutance.evaluate.speed import processor_name
 from acutance.metrics import psnr
 from acutance.spec import Student, load_student, save_student
 from acutance.zoo import bundled_models

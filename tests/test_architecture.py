@@ -13,7 +13,7 @@ from acutance.cli.main import VERBS
 ROOT = Path(acutance.__file__).parent
 
 # Each part may import itself and those named here. Kept as docs/design.md draws it.
-BASE = {"errors", "frame", "luma", "spec", "_extras", "_background", "_closing", "_av"}
+BASE = {"errors", "frame", "luma", "spec", "_extras", "_background", "_closing", "_av", "_machine"}
 COMPILED = {"_native"}  # native/, which the engine alone may call
 MAY_IMPORT = {
     "engine": BASE | COMPILED,
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "pipeline": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto"},
     "live": BASE | {"engine", "io", "metrics", "zoo", "sharpener", "auto"},
     "api": BASE | {"sharpener", "auto", "pipeline"},
+    "export": BASE | {"engine", "degrade", "metrics"},
     "demo": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto", "pipeline"},
     "data": BASE | {"io", "degrade", "metrics"},
     "models": BASE | {"data"},
@@ -42,6 +43,7 @@ BASE_MAY_IMPORT = {
     "_extras": {"errors"},
     "_background": {"errors"},
     "_closing": set(),
+    "_machine": set(),
     "_av": {"errors", "frame"},
 }
 TORCH_PARTS = {"models", "distill", "evaluate"}

@@ -291,7 +291,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, student_file
         (["a.png", "--preview", "soon"], 2, "preview"),
         (["a.png", "b.xyz"], 2, "b.xyz"),
         (["a.png", "--quality", "101"], 2, "quality"),
-        (["a.png", "--engine", "quantum"], 14, "known: auto, native, onnxruntime, numpy"),
+        (["a.png", "--engine", "quantum"], 14, "known: auto, native, onnxruntime, openvino, numpy"),
         (["a.png", "--engine", "numpy:avx2"], 14, "avx2"),
         (["a.png", "--threshold", "-1"], 2, "threshold"),
         ([], 2, "nothing to sharpen"),
@@ -365,13 +365,16 @@ def test_doctor_says_what_it_found(shoot) -> None:
     assert code == 0
     found = json.loads(out)
     assert found["acutance"]
-    assert any("default" in line for line in found["engines"])
+    defaults = found["default engine"]
+    assert [line.split(":")[0] for line in defaults[:3]] == ["fast", "balanced", "quality"]
+    others = [line for line in found["engines"] if line.split(":")[0] not in ("native", "numpy")]
+    assert all(("frames of 640x360" if others else "no other is installed") in line for line in defaults[:3])
 
 
 def test_doctor_tells_what_the_native_engine_runs_on(shoot) -> None:
     pytest.importorskip("acutance._native", reason="this installation has no native engine")
     line = json.loads(shoot("doctor", "--json", "--no-trial")[2])["engines"][0]
-    assert line.startswith("native (default): ")
+    assert line.startswith("native: ")
     assert " thread" in line
     assert line.endswith("portable")
 
@@ -380,11 +383,13 @@ def test_doctor_says_what_to_do_where_there_is_no_native_engine(shoot, monkeypat
     import acutance.engine as engines
 
     monkeypatch.setitem(engines._NEEDS, "native", ("acutance._absent",))
-    *others, last = json.loads(shoot("doctor", "--json", "--no-trial")[2])["engines"]
-    assert "(default)" in others[0]
+    found = json.loads(shoot("doctor", "--json", "--no-trial")[2])
+    *others, last = found["engines"]
     assert last.startswith("native: not in this installation")
     assert "pip install --force-reinstall" in last
-    assert f"{others[0].split()[0]} runs the models instead" in last
+    instead = others[0].split()[0]
+    assert f"{instead} runs the models instead" in last
+    assert all("native," not in line for line in found["default engine"][:3])
 
 
 def test_unknown_verbs_and_versions(shoot) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import acutance._extras as extras
+from acutance._machine import cache_folder
 from acutance.cli.main import main
-from acutance.data.places import default_cache, default_data_root
+from acutance.data.places import default_data_root
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "miniature.toml"
 QUICK = ["--set", "epochs=2", "--set", "steps_per_epoch=4", "--set", "crop=24", "--set", "batch=2"]
@@ -195,9 +196,9 @@ def test_no_weight_file_is_a_usage_error(capsys):
 def test_caches_and_data_lie_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("ACUTANCE_DATA", str(tmp_path / "data"))
-    assert default_cache() == tmp_path / "acutance"
+    assert cache_folder() == tmp_path / "acutance"
     assert default_data_root() == tmp_path / "data"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.delenv("ACUTANCE_DATA")
-    assert default_cache() == Path.home() / ".cache" / "acutance"
+    assert cache_folder() == Path.home() / ".cache" / "acutance"
     assert default_data_root() == Path()

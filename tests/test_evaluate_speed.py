@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from acutance._machine import processor_name
 from acutance.errors import UsageError
 from acutance.evaluate.speed import (
     Contender,
@@ -15,7 +16,6 @@ from acutance.evaluate.speed import (
     Race,
     int16_peak,
     largest_that_holds,
-    processor_name,
     race,
     timing_of,
 )

@@ -127,11 +127,14 @@ class ConvLayer:
     """A 3x3 convolution with zero padding, and the PReLU behind it.
 
     weight: outputs x inputs x 3 x 3, float32. bias: outputs. slope: outputs, or None behind the last layer.
+    reads: (scale, zero point) of the uint8 codes that an int8 back end reads, ``(code - zero point) * scale``, where
+    the student was trained for that; its weights then lie on int8's grid, the largest of each output at 127.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     slope: NDArray[np.float32] | None
+    reads: tuple[float, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +148,22 @@ class Student:
     spec: StudentSpec
     layers: tuple[ConvLayer, ...]
 
+    @property
+    def quantized(self) -> bool:
+        """Whether it was trained for int8; other back ends run its weights as they run any."""
+        return all(layer.reads is not None for layer in self.layers)
+
     def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """The weights under the names they have in a file: ``conv0.weight``, ``conv0.bias``, ``conv0.slope``, ..."""
+        """The weights under the names they have in a file: ``conv0.weight``, ``conv0.bias``, ``conv0.slope``, and of a
+        quantised student ``conv0.reads``; ``conv1.weight``, ..."""
         out = {}
         for i, layer in enumerate(self.layers):
             out[f"conv{i}.weight"] = layer.weight
             out[f"conv{i}.bias"] = layer.bias
             if layer.slope is not None:
                 out[f"conv{i}.slope"] = layer.slope
+            if layer.reads is not None:
+                out[f"conv{i}.reads"] = np.array(layer.reads, np.float32)
         return out
 
     @classmethod
@@ -172,12 +183,20 @@ class Student:
                 raise ModelError(f"{source}: tensor {name} holds values that are not finite in single precision")
             return single
 
+        def codes(name: str) -> tuple[float, int]:
+            scale, zero = (float(value) for value in take(name, (2,)))
+            if scale <= 0 or not zero.is_integer() or not 0 <= zero <= 255:
+                raise ModelError(f"{source}: tensor {name} is no scale above 0 and zero point from 0 to 255")
+            return scale, int(zero)
+
         channels = spec.shape.layer_channels
+        quantized = any(name.endswith(".reads") for name in left)
         layers = tuple(
             ConvLayer(
                 weight=take(f"conv{i}.weight", (outputs, inputs, 3, 3)),
                 bias=take(f"conv{i}.bias", (outputs,)),
                 slope=take(f"conv{i}.slope", (outputs,)) if i + 1 < len(channels) else None,
+                reads=codes(f"conv{i}.reads") if quantized else None,
             )
             for i, (inputs, outputs) in enumerate(channels)
         )

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,6 +40,8 @@ class Options:
 
     seconds: float = 20.0
     """How long to measure, all together; drawing the scene and warming up come on top."""
+    engine: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Only these, by the names that --engine of sharpen takes; every one installed where not given."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="COUNT")] = None
     """Of the engines; one per core where not given."""
     json: bool = False
@@ -77,15 +79,16 @@ def run(options: Options) -> int:
     threads = options.threads if options.threads is not None else os.cpu_count() or 1
     if threads < 1:
         raise UsageError(f"--threads must be at least 1, not {threads}")
-    report = _measure(options.seconds, threads)
+    report = _measure(options.seconds, threads, options.engine)
     print(json.dumps(report, indent=2) if options.json else _text(report))
     return 0
 
 
-def _measure(seconds: float, threads: int) -> dict[str, Any]:
-    from acutance.evaluate.speed import Contender, int16_peak, processor_name, race
+def _measure(seconds: float, threads: int, engines: Sequence[str]) -> dict[str, Any]:
+    from acutance._machine import processor_name
+    from acutance.evaluate.speed import Contender, int16_peak, race
 
-    entries = list(_entries(threads))
+    entries = list(_entries(threads, engines))
     if not entries:
         raise UsageError("no student is bundled: there is nothing to measure")
     scene = _scene()
@@ -111,15 +114,15 @@ def _measure(seconds: float, threads: int) -> dict[str, Any]:
     }
 
 
-def _entries(threads: int) -> Iterator[_Entry]:
-    """Every tier on every back end: the fastest back end first, on each the cheapest tier first."""
+def _entries(threads: int, engines: Sequence[str]) -> Iterator[_Entry]:
+    """Every tier on every back end: the preferred back end first, on each the cheapest tier first."""
     from acutance.engine import available_engines, open_engine
     from acutance.spec import load_student
     from acutance.zoo import bundled_models, find_student
 
     tiers = dict.fromkeys(load_student(path).spec.tier for path in bundled_models().values())
     students = [find_student(tier) for tier in tiers]
-    for name in available_engines():
+    for name in engines or available_engines():
         for student in students:
             yield _Entry(student, open_engine(student, name, threads=threads))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from acutance.cli.durations import seconds
+from acutance.cli.engines import EngineOption
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import UsageError
 
@@ -23,6 +24,7 @@ class Options:
     """Folder for before-after.mp4, before-after.png and result.json."""
     model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "auto"
     """auto, fast, balanced or quality, which choose the student that the call needs; a model's full name; or a file."""
+    engine: EngineOption = "auto"
     duration: str = "4s"
     """How much of the scene."""
     kbps: float = 500.0
@@ -44,7 +46,7 @@ def run(options: Options) -> int:
         raise UsageError(f"--kbps must be above 0, not {options.kbps:g}")
     with JobProgress(options.progress) as progress:
         result = run_demo(
-            open_sharpener(options.model),
+            open_sharpener(options.model, engine=options.engine),
             options.out,
             source=options.source,
             duration=length,

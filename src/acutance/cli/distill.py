@@ -41,7 +41,8 @@ class Options:
 def run(options: Options) -> int:
     """Train until done, stopped early or interrupted; the last whole epoch is never lost."""
     require("torch", extra="train", purpose="acutance distill")
-    from acutance.data.places import default_cache, default_data_root
+    from acutance._machine import cache_folder
+    from acutance.data.places import default_data_root
     from acutance.distill.options import load_config
 
     recipe = load_config(options.config, options.set)
@@ -56,7 +57,7 @@ def run(options: Options) -> int:
             result = distill(
                 recipe,
                 data_root=options.data if options.data is not None else default_data_root(),
-                cache=options.cache if options.cache is not None else default_cache(),
+                cache=options.cache if options.cache is not None else cache_folder(),
                 out=out,
                 fresh=options.fresh,
                 preparing=lambda done, total, what: progress.update("preparing", done, total, what, unit="pictures"),

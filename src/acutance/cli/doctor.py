@@ -15,8 +15,8 @@ from acutance import __version__
 __all__ = ["Options", "run"]
 
 _LIBRARIES = (
-    "numpy", "av", "pillow", "safetensors", "pysdl2", "pyvirtualcam", "onnxruntime", "onnx", "torch", "matplotlib",
-    "scikit-image",
+    "numpy", "av", "pillow", "safetensors", "pysdl2", "pyvirtualcam", "onnx", "onnxruntime", "openvino", "nncf", "ncnn",
+    "torch", "matplotlib", "scikit-image",
 )  # fmt: skip
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "neon", "asimd", "asimddp")
 _ENCODERS = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1")
@@ -46,31 +46,26 @@ def run(options: Options) -> int:
 
 
 def _findings(*, trial: bool) -> dict[str, Any]:
-    from acutance.engine import available_engines
+    from acutance._machine import processor_name
+    from acutance.engine import available_engines, default_engine
+    from acutance.zoo import TIERS, find_student
 
     engines = available_engines()
+    defaults = {tier: default_engine(find_student(tier)) for tier in TIERS}
     findings: dict[str, Any] = {
         "acutance": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "processor": f"{processor_name()}, {os.cpu_count()} cores",
         "instructions": ", ".join(_instructions()) or "not known on this platform",
         "libraries": [f"{name} {_version(name)}" for name in _LIBRARIES],
         "encoders": ", ".join(_encoders()) or "none: videos cannot be written",
         "engines": _engines(engines),
+        "default engine": _defaults(defaults),
         "models": _models(),
     }
     if trial:
-        findings["speed at 720p"] = _trial(engines[0])
+        findings["speed at 720p"] = _trial(defaults)
     return findings
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _instructions() -> list[str]:
@@ -98,10 +93,10 @@ def _encoders() -> list[str]:
 
 
 def _engines(available: Sequence[str]) -> list[str]:
-    """One line for each, the default first; one about the native engine also where it is missing."""
+    """One line for each, the preferred first; one about the native engine also where it is missing."""
     from acutance.engine import NO_NATIVE_ENGINE
 
-    lines = [f"{name}{' (default)' if i == 0 else ''}" for i, name in enumerate(available)]
+    lines = list(available)
     if "native" not in available:
         return [*lines, f"native: {NO_NATIVE_ENGINE}. {available[0]} runs the models instead, many times slower"]
     from acutance.engine.native_engine import NativeEngine, instruction_sets
@@ -113,23 +108,40 @@ def _engines(available: Sequence[str]) -> list[str]:
     return lines
 
 
+def _defaults(defaults: dict[str, str]) -> list[str]:
+    """For each tier: what is taken where no engine is named, and why."""
+    from acutance.engine import NATIVE_COUNTS, default_trial
+    from acutance.engine.trial import kept_in
+    from acutance.zoo import find_student
+
+    lines = []
+    for tier, chosen in defaults.items():
+        trial = default_trial(find_student(tier))
+        lines.append(f"{tier}: {chosen}, " + ("as no other is installed" if trial is None else trial.explain()))
+    if any(default_trial(find_student(tier)) for tier in defaults):
+        lines.append(
+            f"(native is taken unless another is {NATIVE_COUNTS:g} times as fast: it alone leaves out tiles; "
+            f"kept in {kept_in()}, delete it to measure again)"
+        )
+    return lines
+
+
 def _models() -> list[str]:
     from acutance.zoo import bundled_models
 
     return list(bundled_models()) or ["none are bundled"]
 
 
-def _trial(engine: str) -> list[str]:
+def _trial(engines: dict[str, str]) -> list[str]:
     """Frames a second of each tier's student; a trial of a second each, on a machine that may be busy."""
     import numpy as np
 
     from acutance.sharpener import FrameSharpener
-    from acutance.zoo import TIERS
 
     rng = np.random.default_rng(0)
     plane = rng.integers(16, 236, (720, 1280), dtype=np.uint8)
     lines = []
-    for name in TIERS:  # students of one tier take the same time
+    for name, engine in engines.items():  # students of one tier take the same time
         sharpener = FrameSharpener(name, engine=engine)
         sharpener.engine.process(plane)
         times: list[float] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from acutance.cli.engines import EngineOption
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import InputNotFoundError, TruncatedInputWarning, UsageError
 
@@ -69,6 +70,7 @@ class Options:
     """Crops on the sheet."""
     cache: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None
     """A folder to keep the teachers' outputs in: they are slow."""
+    engine: EngineOption = "auto"
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Of the students' engine; one per core where not given."""
     overwrite: Annotated[bool, tyro.conf.arg(aliases=["-y"])] = False
@@ -164,7 +166,9 @@ def _restorers(options: Options, pictures: "ImageFolder") -> list["Restorer"]:
     # Those for this factor; where there is none, all, each with a caution.
     fitting = tuple(m for m in bundled_models() if options.factor in factors_of(m))
     models = options.model or fitting or tuple(bundled_models())
-    restorers += [StudentRestorer(m, strength=options.strength, threads=options.threads) for m in models]
+    restorers += [
+        StudentRestorer(m, engine=options.engine, strength=options.strength, threads=options.threads) for m in models
+    ]
     _distinguish(restorers, models)
     if options.report is not None:
         restorers.append(ReportRestorer(options.report))
@@ -260,7 +264,9 @@ def _file(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"])
 def _sharpeners(options: Options, models: Sequence[str]) -> dict[str, "FrameSharpener | AutoSharpener"]:
     from acutance.auto import open_sharpener
 
-    made = [open_sharpener(m, strength=options.strength, threads=options.threads) for m in models]
+    made = [
+        open_sharpener(m, engine=options.engine, strength=options.strength, threads=options.threads) for m in models
+    ]
     names = [s.name for s in made]
     return {(model if names.count(name) > 1 else name): s for model, name, s in zip(models, names, made, strict=True)}
 

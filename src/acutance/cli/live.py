@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from acutance.cli.durations import seconds
+from acutance.cli.engines import EngineOption
 from acutance.cli.live_teller import Teller, figures
 from acutance.cli.progress import ProgressMode
 from acutance.errors import AcutanceError, UsageError
@@ -60,8 +61,7 @@ class Options:
     """Tiles less active than this pass through; 0 computes everything; the model's own where not given."""
     reuse: bool = True
     """What did not change since the last frame is not computed again; the result is the same."""
-    engine: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
-    """As for acutance sharpen."""
+    engine: EngineOption = "auto"
     split: bool = False
     """Window: before on the left, after on the right; drag the line between."""
     fullscreen: bool = False

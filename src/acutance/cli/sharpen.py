@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from acutance.cli.durations import seconds
+from acutance.cli.engines import EngineOption
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import (
     AcutanceError,
@@ -60,9 +61,7 @@ class Options:
     """The encoder's speed: ultrafast to veryslow for libx264."""
     quality: int = 95
     """Of JPEG, WebP and AVIF pictures, 1 to 100."""
-    engine: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
-    """What runs the student: auto (the fastest here), native, onnxruntime, numpy, or native:SET with one of the
-    instruction sets that doctor lists, such as native:portable."""
+    engine: EngineOption = "auto"
     threads: Annotated[int | None, tyro.conf.arg(metavar="COUNT")] = None
     """Of the engine; one per core where not given."""
     threshold: Annotated[int | None, tyro.conf.arg(metavar="LEVEL")] = None

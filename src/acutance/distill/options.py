@@ -51,7 +51,8 @@ class StudentOptions:
     """fast, balanced or quality; or, which read the low-resolution picture in RGB, report2025 (4x) for comparison, and
     lkdn or srresnet, to make a teacher."""
     start: str = ""
-    """Weight file, relative to the data root, that an lkdn or srresnet begins with. Empty: from its seed."""
+    """Weight file, relative to the data root or to the current folder, that an lkdn, a srresnet or an int8 student
+    begins with. Empty: from the run's seed."""
     task: str = "clean"
     """What the input went through: part of the model's name."""
     unshuffle: int = 0
@@ -174,8 +175,8 @@ class TrainOptions:
     threads: int = 1
     """Torch threads. The same number gives the same bits."""
     precision: str = "float32"
-    """float32; or, for lkdn and srresnet, bfloat16: all but their last stage, in half the time where the processor has
-    it."""
+    """float32; for lkdn and srresnet, bfloat16: all but their last stage, in half the time where the processor has it;
+    for a student that starts as a trained one, int8: the arithmetic of int8 back ends, to get used to it."""
 
 
 @dataclass(frozen=True)
@@ -236,9 +237,17 @@ class RunOptions:
         check(t.seed >= 0, f"train.seed must be 0 or more, not {t.seed}")
         check(t.patience >= 0, f"train.patience must be 0 or more, not {t.patience}")
         makes_teacher = self.student.tier in ("lkdn", "srresnet")
-        check(not self.student.start or makes_teacher, "student.start is for lkdn and srresnet")
-        check(t.precision in ("float32", "bfloat16"), f"train.precision {t.precision!r} is unknown")
-        check(t.precision == "float32" or makes_teacher, "train.precision bfloat16 is for lkdn and srresnet")
+        eight_bits = t.precision == "int8"
+        check(
+            not self.student.start or makes_teacher or eight_bits,
+            "student.start is for lkdn, srresnet and int8 students",
+        )
+        check(t.precision in ("float32", "bfloat16", "int8"), f"train.precision {t.precision!r} is unknown")
+        check(t.precision != "bfloat16" or makes_teacher, "train.precision bfloat16 is for lkdn and srresnet")
+        check(
+            not eight_bits or (self.student.tier in ("fast", "balanced", "quality") and bool(self.student.start)),
+            "train.precision int8 is for students, and needs student.start: a trained one",
+        )
         check(t.threads > 0, f"train.threads must be positive, not {t.threads}")
         check(
             math.isfinite(self.teacher.margin_db), f"teacher.margin_db must be a number, not {self.teacher.margin_db}"

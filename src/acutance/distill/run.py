@@ -21,16 +21,20 @@ from acutance.distill.loop import TrainResult, train
 from acutance.distill.options import TAUGHT, RunOptions
 from acutance.distill.report import write_report
 from acutance.distill.task import DistillationTask
-from acutance.distill.validation import TeacherFigures, check_teacher
+from acutance.distill.validation import TeacherFigures, check_teacher, codes
 from acutance.errors import AcutanceError, ConfigError, InputNotFoundError, MissingExtraError, ModelError, OutputError
+from acutance.models.quantized import QuantizedStudentNet
 from acutance.models.report2025 import Report2025
 from acutance.models.students import TIERS, StudentNet
 from acutance.models.teachers import TRAINABLE, Teacher, load_teacher, save_teacher
-from acutance.spec import StudentShape, StudentSpec, save_student
+from acutance.spec import StudentShape, StudentSpec, load_student, save_student
 
 __all__ = ["DistillResult", "build_student", "distill", "student_spec"]
 
 Progress = Callable[[int, int, str], None]
+
+_FOR_RANGES = 16
+"""Pictures that the ranges of an int8 student's activations are taken from at the start."""
 
 _LEFT_BEHIND = (
     "last.pt",
@@ -143,9 +147,7 @@ def distill(
     if fresh:
         for name in _LEFT_BEHIND:
             (out / name).unlink(missing_ok=True)
-    student = build_student(options)
-    if options.student.start:
-        _begin_with(student, load_teacher(_weights(data_root, options.student.start)), options)
+    student = _first_student(options, data_root)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task_needs_teacher = any(getattr(options.losses, name) for name in TAUGHT)
     teacher = load_teacher(_weights(data_root, options.teacher.weights)) if task_needs_teacher else None
@@ -165,6 +167,10 @@ def distill(
         figures = check_teacher(teacher.name, validation, margin_db=options.teacher.margin_db)
         cost = teacher.cost
         say(f"{figures}; {cost.parameters:,} parameters, {cost.macs_per_pixel:,.0f} MAC per pixel")
+    if isinstance(student, QuantizedStudentNet):
+        # Whole pictures: what lies between a picture's darkest and brightest is what ranges are made of.
+        for_ranges = [torch.from_numpy(codes(p.degraded)[None] / 255) for p in training.pairs[:_FOR_RANGES]]
+        student.calibrate(for_ranges)
     write_manifest(training, validation, out)
     facts = gather_facts(options, student, training, validation, teacher=teacher, figures=figures)
     write_facts(facts, out)
@@ -204,6 +210,21 @@ def _weights(data_root: Path, name: str) -> Path:
     """Below the data root; or, as those trained here are, below the current folder."""
     path = data_root / name
     return Path(name) if not path.exists() and Path(name).exists() else path
+
+
+def _first_student(options: RunOptions, data_root: Path) -> nn.Module:
+    """The network as the run begins: with weights from its seed, or from ``student.start``."""
+    if not options.student.start:
+        return build_student(options)
+    start = _weights(data_root, options.student.start)
+    if options.train.precision == "int8":
+        trained = load_student(start)
+        if trained.spec.shape != student_shape(options):
+            raise ConfigError(f"{options.name}: {options.student.start} has another shape than {options.student.tier}")
+        return QuantizedStudentNet(trained)
+    student = build_student(options)
+    _begin_with(student, load_teacher(start), options)
+    return student
 
 
 def _begin_with(student: nn.Module, source: Teacher, options: RunOptions) -> None:

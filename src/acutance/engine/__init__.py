@@ -2,22 +2,27 @@
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 from acutance.engine.base import TILE_ENGINES, Engine, Session, TileCounts, TileOptions
+from acutance.engine.trial import NATIVE_COUNTS, Trial, trial_for
 from acutance.errors import EngineError, MissingExtraError
 from acutance.spec import Student
 
 __all__ = [
     "ENGINES",
+    "NATIVE_COUNTS",
     "NO_NATIVE_ENGINE",
     "TILE_ENGINES",
     "Engine",
     "Session",
     "TileCounts",
     "TileOptions",
+    "Trial",
     "available_engines",
+    "default_engine",
+    "default_trial",
     "open_engine",
 ]
 
@@ -31,23 +36,30 @@ def _native(student: Student, threads: int | None, variant: str | None) -> Engin
 def _onnxruntime(student: Student, threads: int | None, variant: str | None) -> Engine:
     from acutance.engine.onnxruntime_engine import OnnxRuntimeEngine
 
-    _no_variants("onnxruntime", variant)
-    return OnnxRuntimeEngine(student, threads=threads)
+    return OnnxRuntimeEngine(student, threads=threads, provider=variant or "cpu")
+
+
+def _openvino(student: Student, threads: int | None, variant: str | None) -> Engine:
+    from acutance.engine.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(student, threads=threads, device=variant or "cpu")
 
 
 def _numpy(student: Student, threads: int | None, variant: str | None) -> Engine:  # noqa: ARG001 - threads are BLAS's
     from acutance.engine.numpy_engine import NumpyEngine
 
-    _no_variants("numpy", variant)
+    if variant is not None:
+        raise EngineError(f"the engine 'numpy' has no variants, and {variant!r} was asked for")
     return NumpyEngine(student)
 
 
 ENGINES: dict[str, Callable[[Student, int | None, str | None], Engine]] = {
     "native": _native,
     "onnxruntime": _onnxruntime,
+    "openvino": _openvino,
     "numpy": _numpy,
 }
-"""Back ends by name, the fastest first."""
+"""Back ends by name, the preferred first."""
 
 NO_NATIVE_ENGINE = (
     "not in this installation: it was made where no C++17 compiler could build it. "
@@ -55,31 +67,69 @@ NO_NATIVE_ENGINE = (
 )
 """What to say of the native engine where it is missing."""
 
-_NEEDS = {"native": ("acutance._native",), "onnxruntime": ("onnxruntime", "onnx"), "numpy": ("numpy",)}
+_NEEDS = {
+    "native": ("acutance._native",),
+    "onnxruntime": ("onnxruntime", "onnx"),
+    "openvino": ("openvino", "onnx"),
+    "numpy": ("numpy",),
+}
 
 
 def available_engines() -> list[str]:
-    """The back ends that are installed, the fastest first."""
+    """The back ends that are installed, the preferred first."""
     return [name for name in ENGINES if all(find_spec(module) for module in _NEEDS[name])]
 
 
-def open_engine(student: Student, name: str = "auto", *, threads: int | None = None) -> Engine:
-    """The engine of that name, or the fastest one available; its ``name`` says which it is.
+def default_engine(student: Student) -> str:
+    """The engine that ``auto`` means for students of this shape: the only one, or what a trial chose."""
+    trial = default_trial(student)
+    return _candidates()[0] if trial is None else trial.chosen
 
-    name: ``auto``, one of :data:`ENGINES`, or ``native:<instruction set>``, such as ``native:portable``.
+
+def default_trial(student: Student) -> Trial | None:
+    """The trial behind :func:`default_engine`, made now where none is remembered; None where there is no choice."""
+    candidates = _candidates()
+    if len(candidates) == 1:
+        return None
+    return trial_for(student, candidates, lambda name: open_engine(student, name), _with_graphics_cards)
+
+
+def open_engine(student: Student, name: str = "auto", *, threads: int | None = None) -> Engine:
+    """The engine of that name, or the default one (:func:`default_engine`); its ``name`` says which it is.
+
+    name: ``auto``, one of :data:`ENGINES`, or one of its variants: ``native:<instruction set>`` such as
+    ``native:portable``, ``onnxruntime:<provider>`` such as ``onnxruntime:cuda``, ``openvino:<device>`` such as
+    ``openvino:gpu``.
     Raises EngineError for a name that is unknown or cannot run here, MissingExtraError where a library is missing.
     """
     if name == "auto":
-        available = available_engines()
-        if "native" not in available:
-            _warn_of_slowness(available[0])
-        name = available[0]
+        name = default_engine(student)
+        if "native" not in available_engines():
+            _warn_of_slowness(name)
     base, _, variant = name.partition(":")
     if base not in ENGINES:
         raise EngineError(f"engine {name!r} is unknown; known: auto, {', '.join(ENGINES)}")
     if base == "native" and not find_spec(_NEEDS["native"][0]):
         raise MissingExtraError(f"the native engine is {NO_NATIVE_ENGINE}")
     return ENGINES[base](student, threads, variant or None)
+
+
+def _candidates() -> list[str]:
+    """The plain twin is hundreds of times slower than the others: it is for where there is nothing else."""
+    return [name for name in available_engines() if name != "numpy"] or ["numpy"]
+
+
+def _with_graphics_cards(engines: Sequence[str]) -> list[str]:
+    names = list(engines)
+    if "onnxruntime" in engines:
+        from acutance.engine.onnxruntime_engine import providers
+
+        names += [f"onnxruntime:{name}" for name in ("cuda", "directml") if name in providers()]
+    if "openvino" in engines:
+        from acutance.engine.openvino_engine import devices
+
+        names += [f"openvino:{name}" for name in devices() if name.startswith("gpu")]
+    return names
 
 
 @functools.cache
@@ -90,8 +140,3 @@ def _warn_of_slowness(instead: str) -> None:
         RuntimeWarning,
         stacklevel=4,
     )
-
-
-def _no_variants(engine: str, variant: str | None) -> None:
-    if variant is not None:
-        raise EngineError(f"engine {engine!r} has no instruction sets to choose from, and {variant!r} was asked for")

@@ -90,8 +90,8 @@ class ResizeRestorer(Restorer):
 class StudentRestorer(Restorer):
     """A student, on the degraded picture.
 
-    model: as for :class:`FrameSharpener`. name: its own name where not given. kind: ``student``, or ``control`` for
-    one that was trained without a teacher to compare with. Raises ModelError, InputNotFoundError, UsageError.
+    model, engine: as for :class:`FrameSharpener`. name: its own name where not given. kind: ``student``, or ``control``
+    for one that was trained without a teacher to compare with. Raises ModelError, InputNotFoundError, UsageError.
     """
 
     def __init__(
@@ -100,10 +100,11 @@ class StudentRestorer(Restorer):
         *,
         name: str | None = None,
         kind: str = "student",
+        engine: str = "auto",
         strength: float = 1.0,
         threads: int | None = None,
     ) -> None:
-        self.sharpener = FrameSharpener(model, strength=strength, threads=threads)
+        self.sharpener = FrameSharpener(model, engine=engine, strength=strength, threads=threads)
         spec = self.sharpener.student.spec
         self.student = self.sharpener.student
         self.name = name or spec.name

@@ -7,7 +7,6 @@ processes took is counted. Ratios and shares are formed round by round.
 
 import importlib
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ __all__ = [
     "Timing",
     "int16_peak",
     "largest_that_holds",
-    "processor_name",
     "race",
     "timing_of",
 ]
@@ -90,18 +88,6 @@ def int16_peak(threads: int, *, seconds: float = 0.05, instruction_set: str | No
     except ImportError:
         return None
     return float(native.peak(seconds, threads, instruction_set))
-
-
-def processor_name() -> str:
-    """What the processor calls itself, where the system says."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.processor() or platform.machine(),
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from acutance.data.places import default_cache
+from acutance._machine import cache_folder
 from acutance.errors import ConfigError
 
 __all__ = ["conv3x3_prelu", "native_available"]
@@ -53,7 +53,7 @@ def _build() -> str | None:
         # A home folder may be shared by different machines; what -march=native built on one must not run on the other.
         level = torch.backends.cpu.get_cpu_capability().lower()
         name = f"acutance_conv_prelu_{level}"
-        folder = default_cache() / "kernels" / f"{name}_torch{torch.__version__}"
+        folder = cache_folder() / "kernels" / f"{name}_torch{torch.__version__}"
         folder.mkdir(parents=True, exist_ok=True)
         _forget_stale_lock(folder / "lock")
         cpp_extension.load(
