@@ -17,6 +17,7 @@ __all__ = [
     "NotMediaError",
     "OutputError",
     "OutputExistsError",
+    "PeerError",
     "SourceError",
     "TeacherError",
     "TruncatedInputWarning",
@@ -119,6 +120,12 @@ class SourceError(AcutanceError, OSError):
     """A camera, screen or stream cannot be opened, may not be used, or has gone."""
 
     exit_code = 16
+
+
+class PeerError(AcutanceError, ConnectionError):
+    """A process of a training run cannot reach the others, has lost one of them, or no longer agrees with them."""
+
+    exit_code = 17
 
 
 class Cancelled(AcutanceError, KeyboardInterrupt):  # noqa: N818 - it is not an error but an answer to Ctrl-C
