@@ -13,7 +13,7 @@ from acutance.cli.main import VERBS
 ROOT = Path(acutance.__file__).parent
 
 # Each part may import itself and those named here. Kept as docs/design.md draws it.
-BASE = {"errors", "frame", "luma", "spec", "_extras", "_background", "_closing", "_av", "_machine"}
+BASE = {"errors", "frame", "luma", "spec", "_extras", "_background", "_closing", "_lock", "_av", "_machine"}
 COMPILED = {"_native"}  # native/, which the engine alone may call
 MAY_IMPORT = {
     "engine": BASE | COMPILED,
@@ -24,7 +24,12 @@ MAY_IMPORT = {
     "scaling": BASE | {"io"},
     "sharpener": BASE | {"engine", "io", "degrade", "metrics", "zoo"},
     "auto": BASE | {"engine", "metrics", "zoo", "sharpener"},
-    "pipeline": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto"},
+    "journal": BASE | {"io"},
+    "identity": BASE | {"engine", "io", "zoo", "sharpener", "auto"},
+    "resumable": BASE | {"engine", "io", "sharpener", "auto", "journal"},
+    "pipeline": BASE
+    | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto"}
+    | {"journal", "identity", "resumable"},
     "live": BASE | {"engine", "io", "metrics", "zoo", "sharpener", "auto"},
     "api": BASE | {"sharpener", "auto", "pipeline"},
     "export": BASE | {"engine", "degrade", "metrics"},
@@ -43,6 +48,7 @@ BASE_MAY_IMPORT = {
     "_extras": {"errors"},
     "_background": {"errors"},
     "_closing": set(),
+    "_lock": {"_closing"},
     "_machine": set(),
     "_av": {"errors", "frame"},
 }

@@ -85,15 +85,15 @@ def test_an_excerpt_has_the_frames_of_its_span(sharpener: Sharpener, tmp_path: P
 def test_a_failing_encoder_stops_the_job_and_leaves_nothing(
     sharpener: Sharpener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from acutance.io.video_writer import VideoWriter
+    from acutance.io.segmented_writer import SegmentedVideoWriter
 
     source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, pts=list(range(40)))
 
-    def fail(self: VideoWriter, frame: Frame) -> None:
+    def fail(self: SegmentedVideoWriter, frame: Frame) -> None:
         raise OutputError(f"{target}: cannot be written: the disk is full")
 
-    monkeypatch.setattr(VideoWriter, "write", fail)
+    monkeypatch.setattr(SegmentedVideoWriter, "write", fail)
     with pytest.raises(OutputError, match="the disk is full"):
         sharpener.video(source, target)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]

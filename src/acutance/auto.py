@@ -6,7 +6,7 @@ those that were not. So the spectrum of the first frame says by which factor the
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,25 @@ class Chooser:
     def choice(self) -> Choice:
         """The latest."""
         return self._choice
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that it knows, in values that JSON keeps to the last bit. May be set, to go on where another was."""
+        return {
+            "tier": self._tier,
+            "frames": self._frames,
+            "known": self._known,
+            "task": self._seen_task,
+            "shares": None if self._shares is None else self._shares.tolist(),
+            "choice": asdict(self._choice),
+        }
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._tier, self._frames, self._known = state["tier"], state["frames"], state["known"]
+        self._seen_task = state["task"]
+        self._shares = None if state["shares"] is None else np.array(state["shares"], np.float64)
+        self._choice = Choice(**state["choice"])
 
     @property
     def tier(self) -> str:
@@ -166,6 +185,8 @@ class AutoSharpener:
         self.model = model
         self._make = partial(FrameSharpener, engine=engine, threads=threads, threshold=threshold, reuse=reuse)
         self._strength = strength
+        self.threshold = threshold
+        """As it was asked for; None: each student's own."""
         first = self._make(self.tier, strength=strength)  # raises now rather than with the first picture
         self._made = {first.name: first}
         self._choice: Choice | None = None
@@ -203,10 +224,18 @@ class AutoSharpener:
         """Make the sharpeners of every student that videos may get, in the tier or those named: now rather than between
         two frames."""
         for tier in (self.tier,) if tiers is None else tiers:
-            for factor in REACH_FACTORS:
-                name = student_for(tier, "call", factor)
-                if name is not None:
-                    self.with_student(name)
+            for name in _students_of(tier):
+                self.with_student(name)
+
+    @property
+    def students(self) -> list[str]:
+        """The names of those that videos may get."""
+        return _students_of(self.tier)
+
+    @property
+    def engine_name(self) -> str:
+        """The back end that runs them."""
+        return next(iter(self._made.values())).engine.name
 
     def with_student(self, name: str) -> FrameSharpener:
         """The sharpener with that student, made when it is first asked for."""
@@ -244,6 +273,11 @@ class AutoSharpener:
         with self.session() as session:
             for frame in frames:
                 yield session.frame(frame)
+
+
+def _students_of(tier: str) -> list[str]:
+    names = (student_for(tier, "call", factor) for factor in REACH_FACTORS)
+    return [*dict.fromkeys(name for name in names if name is not None)]
 
 
 def open_sharpener(model: str | Path | Student = AUTO, **options: Any) -> FrameSharpener | AutoSharpener:
@@ -345,6 +379,18 @@ class AutoSession(Closing):
         else:
             sharpener = self._sharpener.with_student(student)
             self._session = sharpener.session(tile_budget=self._tile_budget, time_budget=self._time_budget)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the next frame depends on once :meth:`reset` has been called, in values that JSON keeps to the last bit.
+        May be set, to go on where another session was: ``choices`` then begins with those of that one."""
+        return {"chooser": self._chooser.state, "choices": [asdict(choice) for choice in self._choices]}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._chooser.state = state["chooser"]
+        self._choices = [Choice(**choice) for choice in state["choices"]]
+        self._open(self._choices[-1].student if self._choices else None)
 
     def reset(self) -> None:
         """Forget the last frame, as after a seek. The choice holds until the stream is looked at again."""

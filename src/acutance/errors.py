@@ -128,7 +128,13 @@ class PeerError(AcutanceError, ConnectionError):
     exit_code = 17
 
 
+class ResumeError(AcutanceError, ValueError):
+    """An unfinished job cannot go on: its input, settings or program were others, or its journal was altered."""
+
+    exit_code = 18
+
+
 class Cancelled(AcutanceError, KeyboardInterrupt):  # noqa: N818 - it is not an error but an answer to Ctrl-C
-    """The user stopped the job; everything unfinished was cleaned up."""
+    """The user stopped the job; what is unfinished was cleaned up, or the message says how it goes on."""
 
     exit_code = 130

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -14,7 +14,11 @@ from acutance.auto import AutoSession, AutoSharpener, Choice
 from acutance.engine import TileCounts
 from acutance.errors import CorruptInputError, UsageError
 from acutance.frame import Frame, Plane, luma_limits
-from acutance.io import VideoReader, VideoWriter, Y4MReader, Y4MWriter, read_image, write_image
+from acutance.identity import job_identity
+from acutance.io import VideoReader, Y4MReader, Y4MWriter, read_image, write_image
+from acutance.io.segmented_writer import SegmentedVideoWriter
+from acutance.journal import Journal, job_folder, unfinished
+from acutance.resumable import SEGMENT_FRAMES, ResumableOutput, told_how_to_go_on
 from acutance.scaling import scale_image, scaled_size
 from acutance.sharpener import FrameSession, FrameSharpener
 
@@ -33,6 +37,8 @@ class JobReport:
     frames: written. seconds: it took. damaged: what the input had lost, or None. notes: what the output cannot hold
     or what was converted, one line each. tiles: what became of those of all frames of a video; all zero for a picture,
     which is always computed whole. choices: of students, in order, where there was one to choose.
+    resumed_from: how many frames an earlier run had finished, 0 for none; None where the job was not to be resumed. All
+    but ``seconds`` and ``fps`` is about the whole job, also then.
     """
 
     source: str
@@ -45,10 +51,12 @@ class JobReport:
     notes: list[str] = field(default_factory=list)
     tiles: TileCounts = field(default_factory=TileCounts)
     choices: list[Choice] = field(default_factory=list)
+    resumed_from: int | None = None
 
     @property
     def fps(self) -> float:
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
+        """Of the frames that this run made."""
+        return (self.frames - (self.resumed_from or 0)) / self.seconds if self.seconds > 0 else 0.0
 
 
 def sharpen_image(
@@ -98,6 +106,8 @@ def sharpen_video(
     bitrate: int | None = None,
     preset: str | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    segment_frames: int = SEGMENT_FRAMES,
     progress: Progress = lambda *_: None,
 ) -> JobReport:
     """Sharpen a video file: decode, sharpen and encode run side by side, frame by frame, none dropped.
@@ -106,8 +116,18 @@ def sharpen_video(
     target: a path, or a binary stream, which gets Y4M. scale: resize by this first (bicubic). start, duration: seconds.
     encoder, crf, bitrate (bits per second), preset: see :class:`acutance.io.VideoWriter`.
     A video that breaks off yields what could be read; ``damaged`` of the report then says so.
-    Raises what the reader and writer raise; nothing is left under the target's name then.
+
+    resume: go on with a job that was stopped or killed, from its last finished segment; the result has the frames of
+    one that was not. Without such a job it begins at the beginning. segment_frames: between two points from which a
+    job can go on; another number is another job.
+
+    Raises what the reader and writer raise; nothing is left under the target's name then, and beside it, in a hidden
+    folder, only segments that are finished. Raises OutputError where another job is writing the target,
+    OutputExistsError for an unfinished job that is to be neither resumed nor overwritten, ResumeError for one of
+    another input, other settings or another version; Cancelled, a KeyboardInterrupt, says what was kept.
     """
+    if segment_frames < 1:
+        raise UsageError(f"a segment has at least 1 frame, not {segment_frames}")
     started = time.monotonic()
     with ExitStack() as stack:
         # The size is only known once the file is open; opening twice is cheaper than a reader that changes its mind.
@@ -117,32 +137,50 @@ def sharpen_video(
                 size = scaled_size(probe.width, probe.height, scale, multiple=2)
         reader = stack.enter_context(VideoReader(source, start=start, duration=duration, size=size))
         total = _frames_expected(reader, start, duration)
-        if isinstance(target, str | Path):
-            writer = stack.enter_context(
-                VideoWriter(
-                    target, reader, encoder=encoder, crf=crf, bitrate=bitrate, preset=preset, overwrite=overwrite
-                )
-            )
-            frames, session = _run(sharpener, reader, writer.new_frame, writer.write, split, total, progress)
-            writer.close()
-            notes = [*reader.notes, *writer.notes]
-        else:
+        if not isinstance(target, str | Path):
+            if resume:
+                raise UsageError("a job whose output is a stream cannot go on: --resume needs a file")
             stream = Y4MWriter(target, rate=reader.info.average_rate)
             frames, session = _run(sharpener, reader, None, stream.write, split, total, progress)
             notes = [*reader.notes]
             if reader.info.rotation:
                 notes.append(f"a Y4M stream cannot say that the picture is turned by {reader.info.rotation} degrees")
+            return JobReport(
+                str(source), "-", frames, reader.width, reader.height, time.monotonic() - started, reader.damaged,
+                notes, session.totals, _choices(session),
+            )  # fmt: skip
+        begun = unfinished(target) if resume else None
+        writer = SegmentedVideoWriter(
+            target, reader, folder=job_folder(target), encoder=encoder, crf=crf, bitrate=bitrate, preset=preset,
+            overwrite=overwrite or (begun is not None and begun.overwrite),
+        )  # fmt: skip
+        identity = job_identity(
+            sharpener, source, writer, scale=scale, split=split, start=start, duration=duration,
+            **{"frames in a segment": segment_frames},
+        )  # fmt: skip
+        journal = stack.enter_context(Journal(target, identity, resume=resume, overwrite=overwrite))
+        stack.enter_context(told_how_to_go_on(journal))
+        stack.enter_context(writer)
+        output = ResumableOutput(reader, writer, journal, every=segment_frames)
+        frames, ended, last_session = output.frames, output.ended, None
+        if ended is None:
+            frames, last_session = _run(
+                sharpener, reader, writer.new_frame, output.take, split, total, progress, resumed=output
+            )
+            ended = {"notes": reader.notes, "damaged": reader.damaged}
+        writer.close()
         return JobReport(
             str(source),
-            str(target) if isinstance(target, str | Path) else "-",
+            str(target),
             frames,
             reader.width,
             reader.height,
             time.monotonic() - started,
-            reader.damaged,
-            notes,
-            session.totals,
-            _choices(session),
+            ended["damaged"],
+            [*ended["notes"], *writer.notes, *journal.notes],
+            output.tiles(last_session),
+            output.choices(last_session),
+            output.frames if resume else None,
         )
 
 
@@ -187,20 +225,25 @@ def _run(
     sharpener: FrameSharpener | AutoSharpener,
     frames: Iterable[Frame],
     new_frame: Callable[[Frame], Frame] | None,
-    write: Callable[[Frame], None],
+    write: Callable[[Any], None],
     split: bool,
     total: int,
     progress: Progress,
+    resumed: ResumableOutput | None = None,
 ) -> tuple[int, FrameSession | AutoSession]:
     """Decoding thread, sharpening here, encoding thread. Returns how many frames were written, and the session, closed,
-    which knows what became of them."""
-    done = 0
+    which knows what became of them. resumed: what also wants to know of every frame before, and of the end."""
+    done = 0 if resumed is None else resumed.frames
     with (
         sharpener.session() as session,
         Producer(frames, name="decode", ahead=_QUEUE) as decoded,
         Consumer(write, name="encode", behind=_QUEUE) as encoding,
     ):
+        if resumed is not None:
+            resumed.begin(session)
         for frame in decoded:
+            if resumed is not None and (cut := resumed.before(frame, done, session)) is not None:
+                encoding.put(cut)
             if new_frame is None:
                 sharp = session.frame(frame)
             else:
@@ -213,6 +256,8 @@ def _run(
             done += 1
             progress(done, total)
         encoding.finish()
+        if resumed is not None:
+            resumed.end(done, session)
     return done, session
 
 

@@ -71,6 +71,11 @@ class FrameSharpener:
         """The student's."""
         return self.student.spec.name
 
+    @property
+    def engine_name(self) -> str:
+        """The back end that runs it."""
+        return self.engine.name
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} on {self.engine.name}, strength {self.strength:g}>"
 

@@ -4,7 +4,7 @@ import errno
 import glob
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -19,6 +19,8 @@ __all__ = [
     "MediaFile",
     "default_output",
     "expand_inputs",
+    "final_name",
+    "flush_to_disk",
     "kind_of",
     "output_error",
 ]
@@ -127,6 +129,12 @@ def default_output(path: str | Path, suffix: str = "-sharp") -> Path:
     return path.with_name(f"{path.stem}{suffix}{extension}")
 
 
+def final_name(path: str | Path) -> Path:
+    """The file that a result replaces: a link stays a link, and what it points to is replaced."""
+    path = Path(path)
+    return path.resolve() if path.is_symlink() else path
+
+
 def output_error(path: str | Path, error: BaseException) -> OutputError:
     """The one-line OutputError for a failed write."""
     code = getattr(error, "errno", None)
@@ -146,23 +154,32 @@ class AtomicOutput:
     Between, it is a hidden file of the same suffix in the same folder (so that the rename cannot cross file systems
     and encoders still see the format). Leaving the block renames it; an exception of any kind removes it.
 
-    path: the final name. temporary: where to write.
+    path: the final name. temporary: where to write. folder: where that is, on the same file system; beside the final
+    name where None. final: what is replaced, which is not ``path`` where that is a link.
     Raises OutputExistsError where the target exists without ``overwrite`` or is one of ``inputs``, also through links;
     OutputError where the folder is missing or not writable, or the target is not a regular file.
     """
 
-    def __init__(self, path: str | Path, *, overwrite: bool = False, inputs: Iterable[str | Path] = ()) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        inputs: Iterable[str | Path] = (),
+        folder: Path | None = None,
+    ) -> None:
         self.path = Path(path)
         self.overwrite = overwrite
         for source in inputs:
             if same_file(source, self.path):
                 raise OutputExistsError(f"{self.path}: the output is the input; choose another name")
         self._check_target()
-        # A link stays a link: what it points to is replaced.
-        final = self.path.resolve() if self.path.is_symlink() else self.path
-        self._final = final
-        self.temporary = final.with_name(f".{final.stem[:80]}.{secrets.token_hex(4)}.part{final.suffix}")
+        self.final = final_name(self.path)
+        name = f".{self.final.stem[:80]}.{secrets.token_hex(4)}.part{self.final.suffix}"
+        self.temporary = (folder or self.final.parent) / name
         self._open = False
+        self.before_commit: Callable[[], None] | None = None
+        """Called when all is written, before the file gets its name."""
 
     def _check_target(self) -> None:
         try:
@@ -201,12 +218,14 @@ class AtomicOutput:
         if not self._open:
             return
         try:
-            if not self.overwrite and self._final.exists():
+            if not self.overwrite and self.final.exists():
                 raise OutputExistsError(f"{self.path}: appeared while the job ran (overwriting was not asked for)")
-            _flush_to_disk(self.temporary)
-            self.temporary.replace(self._final)
+            flush_to_disk(self.temporary)
+            if self.before_commit is not None:
+                self.before_commit()
+            self.temporary.replace(self.final)
             self._open = False
-            _flush_to_disk(self._final.parent)
+            flush_to_disk(self.final.parent)
         except BaseException as error:
             self.discard()
             if isinstance(error, OSError) and not isinstance(error, (OutputError, OutputExistsError)):
@@ -220,7 +239,7 @@ class AtomicOutput:
             self.temporary.unlink(missing_ok=True)
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Without it, a crash soon after the rename could leave an empty file under the final name."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
     try:

@@ -1,5 +1,6 @@
 """Reading video files: every frame, as planes on the decoder's own memory, with all that must survive processing."""
 
+import contextlib
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -63,6 +64,7 @@ class VideoReader(Closing):
         self._bad_packets = 0
         self._damage: list[str] = []
         self._last_pts: int | None = None
+        self._straight = True
         self._plans: dict[tuple[str, int, int], PixelPlan] = {}
         self._closed = False
         self._container = open_container(self.path)
@@ -108,6 +110,12 @@ class VideoReader(Closing):
     def starts_late(self) -> bool:
         """Whether a part of the file before ``origin`` is left out."""
         return self._start > 0
+
+    @property
+    def straight(self) -> bool:
+        """Whether all so far is what it would be had reading begun at a later key frame: whole packets, frames with a
+        time of their own, one format."""
+        return self._straight and not self._bad_packets and not self._damage and len(self._plans) == 1
 
     @property
     def stream_index(self) -> int:
@@ -174,8 +182,21 @@ class VideoReader(Closing):
         detail = missing_part(self.path) or self.damaged or "it may be empty or damaged"
         raise CorruptInputError(f"{self.path}: not one frame can be decoded: {detail}")
 
+    def rewind(self, before: Fraction | None = None) -> None:
+        """Read again: from a key frame not after ``before``, in seconds of this file, where the file knows of one; from
+        the first frame where None. What was damaged is forgotten. Raises what opening the file does."""
+        self._reopen()
+        self._bad_packets, self._damage, self._straight = 0, [], True
+        self._first = None
+        if before is None:
+            self._first = self._first_frame()
+        else:
+            with contextlib.suppress(av.error.FFmpegError, OSError):
+                self._container.seek(int(before * 1_000_000), backward=True)
+
     def _reopen(self) -> None:
         self._container.close()
+        self._last_pts = None
         self._container = open_container(self.path)
         self._stream = self._choose_stream(self._container)
         self._frames = self._decode()
@@ -268,8 +289,10 @@ class VideoReader(Closing):
             if pts is None:
                 # Raw streams and some AVI files carry no times: count frames at the announced rate.
                 pts = 0 if self._last_pts is None else self._last_pts + max(1, round(1 / rate / self._time_base))
+                self._straight = False
             elif self._last_pts is not None and pts <= self._last_pts:
                 pts = self._last_pts + 1  # encoders refuse a clock that stands still or runs backwards
+                self._straight = False
             self._last_pts = pts
             frame.pts, frame.time_base = pts, self._time_base
             yield frame

@@ -44,7 +44,8 @@ class VideoWriter:
     encoder: libx264, libx265, libvpx-vp9, libsvtav1 or ffv1 (lossless); the first that fits where None, and
     ``encoder`` says which. crf or bitrate (bits per second), preset: the encoder's own; its defaults are good to look
     at (libx264: crf 18, medium). width, height: of the frames written; those of the reader where None.
-    copy_streams: whether to carry over audio, subtitles and the rest.
+    copy_streams: whether to carry over audio, subtitles and the rest. folder: where the file is until it is whole, on
+    the same file system; beside ``path``, hidden, where None.
 
     ``notes`` lists, one line each, what the output cannot hold. The file appears under its name when the block is left
     without an exception, and not at all otherwise.
@@ -65,6 +66,7 @@ class VideoWriter:
         height: int | None = None,
         overwrite: bool = False,
         copy_streams: bool = True,
+        folder: Path | None = None,
     ) -> None:
         self.path = Path(path)
         self.template = template
@@ -84,7 +86,7 @@ class VideoWriter:
         self._options = self._encoder.settings(crf=crf, bitrate=bitrate, preset=preset)
         self._bitrate = bitrate
         self._copy_streams = copy_streams
-        self._atomic = AtomicOutput(self.path, overwrite=overwrite, inputs=[template.path])
+        self._atomic = AtomicOutput(self.path, overwrite=overwrite, inputs=[template.path], folder=folder)
         self._output: av.container.OutputContainer | None = None
         self._copier: StreamCopier | None = None
         self._own_notes: list[str] = []
@@ -140,6 +142,17 @@ class VideoWriter:
         """
         if self._output is None:
             raise OutputError(f"{self.path}: is not open for writing")
+        picture, time = self._timed(frame)
+        try:
+            for packet in self._stream.encode(picture):
+                self._output.mux(packet)
+            if self._copier is not None:
+                self._copier.copy_until(self._output, time)
+        except (av.error.FFmpegError, OSError) as error:
+            raise output_error(self.path, error) from error
+
+    def _timed(self, frame: Frame) -> tuple[av.VideoFrame, Fraction]:
+        """The encoder's picture of a frame, with its time in the output, and that in seconds of the input."""
         picture = self._picture(frame)
         origin = self.template.origin
         if frame.pts is None or frame.time_base is None:
@@ -153,14 +166,8 @@ class VideoWriter:
         if self.frames_written and picture.pts <= self._last_pts:
             raise UsageError(f"{self.path}: frame times must increase; {picture.pts} follows {self._last_pts}")
         self._last_pts = picture.pts
-        try:
-            for packet in self._stream.encode(picture):
-                self._output.mux(packet)
-            if self._copier is not None:
-                self._copier.copy_until(self._output, time)
-        except (av.error.FFmpegError, OSError) as error:
-            raise output_error(self.path, error) from error
         self.frames_written += 1
+        return picture, time
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         canvas = frame.backing
@@ -186,6 +193,7 @@ class VideoWriter:
         options = {}
         if container in ("mp4", "mov"):
             options["movflags"] = "+faststart"
+        self._own_notes = []
         self._output = output = av.open(
             f"file:{self._atomic.temporary}", "w", format=container, container_options=options,
             metadata_errors="surrogateescape",
@@ -198,13 +206,9 @@ class VideoWriter:
                 end=self.template.end,
                 cut=self.template.starts_late,
             )
-        codec_options = dict(self._options)
-        location = info.colour.chroma_location
-        if location and not info.pix_fmt.startswith("gray"):
-            codec_options["chroma_sample_location"] = CHROMA_LOCATIONS[location]
         if self._copier is not None:
             self._copier.add_tags(output)
-        self._stream = self._add_picture(output, codec_options)
+        self._stream = self._add_picture(output, self._copier)
         if container in ("mp4", "mov") and any(key.startswith("com.") for key in output.metadata):
             # Phones' own tags have no place among MP4's fixed ones; this stores them under their names.
             output.container_options["movflags"] = "+faststart+use_metadata_tags"
@@ -214,12 +218,16 @@ class VideoWriter:
         self._step = max(1, round(1 / rate / self._time_base))
 
     def _add_picture(
-        self, output: av.container.OutputContainer, options: dict[str, str]
+        self, output: av.container.OutputContainer, copier: StreamCopier | None
     ) -> "av.video.stream.VideoStream":
         info = self.template.info
-        if self._copier is not None:
+        options = dict(self._options)
+        location = info.colour.chroma_location
+        if location and not info.pix_fmt.startswith("gray"):
+            options["chroma_sample_location"] = CHROMA_LOCATIONS[location]
+        if copier is not None:
             # Streams keep their order, so the picture is added between those before and behind it.
-            self._copier.add_streams(output, before=True)
+            copier.add_streams(output, before=True)
         added = output.add_stream(
             self.encoder, rate=info.average_rate or Fraction(25), options=options,
             width=self.width, height=self.height, time_base=info.time_base, bit_rate=self._bitrate or 0,
@@ -242,9 +250,9 @@ class VideoWriter:
                 self._own_notes.append(f"{self._container_name} cannot hold the rotation ({info.rotation} degrees)")
             else:
                 stream.set_display_matrix(info.display_matrix)
-        if self._copier is not None:
-            self._copier.add_streams(output, before=False)
-            self._copier.describe_picture(stream)
+        if copier is not None:
+            copier.add_streams(output, before=False)
+            copier.describe_picture(stream)
         return stream
 
     def close(self) -> None:
@@ -254,8 +262,7 @@ class VideoWriter:
         try:
             if not self.frames_written:
                 raise OutputError(f"{self.path}: not one frame was written")
-            for packet in self._stream.encode(None):
-                self._output.mux(packet)
+            self._finish_picture(self._output)
             if self._copier is not None:
                 self._copier.copy_until(self._output, None)
             self._output.close()
@@ -269,6 +276,11 @@ class VideoWriter:
         finally:
             if self._copier is not None:
                 self._copier.close()
+
+    def _finish_picture(self, output: av.container.OutputContainer) -> None:
+        """Write what of the picture is not in the file yet."""
+        for packet in self._stream.encode(None):
+            output.mux(packet)
 
     def _abandon(self) -> None:
         # Removed first: finishing an MP4 that nobody will see would read and write all of it once more.
