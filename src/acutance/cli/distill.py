@@ -1,5 +1,10 @@
 """``acutance distill``."""
 
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +13,8 @@ import tyro
 
 from acutance._extras import require
 from acutance.cli.progress import JobProgress, ProgressMode
-from acutance.errors import Cancelled
+from acutance.distill.place import Place, find_place
+from acutance.errors import Cancelled, PeerError, UsageError
 
 if TYPE_CHECKING:
     from acutance.distill.run import DistillResult
@@ -34,12 +40,21 @@ class Options:
     """Folder of the run; runs/NAME where not given."""
     fresh: bool = False
     """Start over, forgetting what the folder of the run holds."""
+    peer_timeout: float = 300.0
+    """Where several processes share the run: seconds without a sign of life of another after which one gives up."""
     progress: ProgressMode = "auto"
     """auto, plain, json (one JSON object a line on stdout) or none."""
 
 
 def run(options: Options) -> int:
-    """Train until done, stopped early or interrupted; the last whole epoch is never lost."""
+    """Train until done, stopped early or interrupted; the last whole epoch is never lost.
+
+    Started by torchrun or another launcher, this process shares the run with others: see docs/training.md.
+    """
+    place = find_place()
+    if place.size > 1:
+        # Of a peer that is lost, torch's C++ would print pages of its own before the one line that says so.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     require("torch", extra="train", purpose="acutance distill")
     from acutance._machine import cache_folder
     from acutance.data.places import default_data_root
@@ -48,26 +63,59 @@ def run(options: Options) -> int:
     recipe = load_config(options.config, options.set)
     if options.control:
         recipe = recipe.without_teacher()
+    if options.fresh and place.restarts:
+        raise UsageError(
+            "--fresh would start over each time the launcher starts it again: take --max-restarts 0 for it"
+        )
     out = options.out if options.out is not None else Path("runs") / recipe.name
-    with JobProgress(options.progress) as progress:
+    with JobProgress(options.progress if place.rank == 0 else "none") as progress:
+        from acutance.distill.processes import join
         from acutance.distill.run import distill
 
         progress.say(f"{recipe.name}: {recipe.steps:,} steps, into {out}")
         try:
-            result = distill(
-                recipe,
-                data_root=options.data if options.data is not None else default_data_root(),
-                cache=options.cache if options.cache is not None else cache_folder(),
-                out=out,
-                fresh=options.fresh,
-                preparing=lambda done, total, what: progress.update("preparing", done, total, what, unit="pictures"),
-                progress=lambda done, total, what: progress.update("training", done, total, what, unit="steps"),
-                say=progress.say,
-            )
+            with _ends_when_told(place), join(place, timeout=options.peer_timeout) as processes:
+                if place.size > 1:
+                    progress.say(f"{place}: all are there")
+                result = distill(
+                    recipe,
+                    data_root=options.data if options.data is not None else default_data_root(),
+                    cache=options.cache if options.cache is not None else cache_folder(),
+                    out=out,
+                    fresh=options.fresh,
+                    processes=processes,
+                    preparing=lambda done, total, what: progress.update(
+                        "preparing", done, total, what, unit="pictures"
+                    ),
+                    progress=lambda done, total, what: progress.update("training", done, total, what, unit="steps"),
+                    say=progress.say,
+                )
         except KeyboardInterrupt as error:
-            raise Cancelled(_how_to_go_on(out, fresh=options.fresh)) from error
-        _tell(result, progress)
+            told = f"{error}: " if isinstance(error, Cancelled) else ""
+            raise Cancelled(told + _how_to_go_on(place, out, fresh=options.fresh)) from error
+        except PeerError as error:
+            raise PeerError(f"{error}; {_how_to_go_on(place, out, fresh=options.fresh)}") from error
+        if place.rank == 0:
+            _tell(result, progress)
     return 0
+
+
+@contextlib.contextmanager
+def _ends_when_told(place: Place) -> Iterator[None]:
+    """Launchers end the processes that are left with SIGTERM when one has died: that is told too, and the first to
+    notice must have the time to say what it noticed."""
+    if place.size == 1:
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise Cancelled(f"{place}: told to end (SIGTERM), as launchers do where another process has failed")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.exc_info()[0] else before)
 
 
 def _tell(result: "DistillResult", progress: JobProgress) -> None:
@@ -88,8 +136,12 @@ def _tell(result: "DistillResult", progress: JobProgress) -> None:
     )
 
 
-def _how_to_go_on(out: Path, *, fresh: bool) -> str:
+def _how_to_go_on(place: Place, out: Path, *, fresh: bool) -> str:
     command = "the same command without --fresh" if fresh else "the same command"
+    if place.size > 1:
+        command += " everywhere"
+    if place.rank > 0:
+        return f"stopped; rank 0 keeps all up to the last whole epoch, and {command} goes on from there"
     if (out / "last.pt").exists():
         return f"stopped; {out} keeps all up to the last whole epoch, and {command} goes on from there"
     return f"stopped before the first whole epoch; what was prepared is kept, and {command} starts with it"

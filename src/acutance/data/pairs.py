@@ -5,7 +5,7 @@ import contextlib
 import functools
 import hashlib
 import json
-import os
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,13 +91,14 @@ class PairSet:
         """SHA-256 over what every picture is and went through, in order: with (seed, step) it decides every batch."""
         return hashlib.sha256(json.dumps([p.record for p in self.pairs], sort_keys=True).encode()).hexdigest()
 
-    def batch(self, step: int, *, seed: int, size: int, crop: int) -> Batch:
+    def batch(self, step: int, *, seed: int, size: int, crop: int, part: slice = slice(None)) -> Batch:
         """The crops of one step, a pure function of its arguments, so that a resumed run sees what it would have.
 
         Pictures are drawn in proportion to their area; each crop is flipped and transposed at random.
+        part: of the step's crops, those that are cut; all are drawn, so that they are the same whoever cuts them.
         """
         rng = np.random.default_rng((seed, step))
-        rows = [self._crop(rng, crop) for _ in range(size)]
+        rows = [self._cut(*place, crop) for place in [self._draw(rng, crop) for _ in range(size)][part]]
 
         def stack(arrays: list[NDArray[Any]], scale: float) -> NDArray[np.float32]:
             return np.stack(arrays).astype(np.float32) * np.float32(scale)
@@ -106,15 +107,18 @@ class PairSet:
         degraded = stack([r[1] for r in rows], 1 / (_FIXED * 255))
         sharp = stack([r[2] for r in rows], 1 / (_FIXED * 255))
         teachers = [r[3] for r in rows if r[3] is not None]
-        teacher = degraded + stack(teachers, 1 / 255) if len(teachers) == size else None
+        teacher = degraded + stack(teachers, 1 / 255) if len(teachers) == len(rows) else None
         return Batch(low, degraded, sharp, teacher)
 
-    def _crop(self, rng: np.random.Generator, crop: int) -> tuple[Any, Any, Any, Any]:
+    def _draw(self, rng: np.random.Generator, crop: int) -> tuple[Pair, int, int, int, bool]:
         pair = self.pairs[int(np.searchsorted(self._cumulative, rng.integers(self._cumulative[-1]), side="right"))]
         height, width = pair.sharp.shape[1:]
         y = ALIGN * int(rng.integers((height - crop) // ALIGN + 1))
         x = ALIGN * int(rng.integers((width - crop) // ALIGN + 1))
-        flips, transpose = int(rng.integers(4)), bool(rng.integers(2))
+        return pair, y, x, int(rng.integers(4)), bool(rng.integers(2))
+
+    def _cut(self, pair: Pair, y: int, x: int, flips: int, transpose: bool, crop: int) -> tuple[Any, Any, Any, Any]:
+        height = pair.sharp.shape[1]
 
         def cut(array: NDArray[Any] | None) -> NDArray[Any] | None:
             if array is None:
@@ -370,13 +374,18 @@ def _remember_corners(cache: Path, base: Mapping[str, Any], corners: list[tuple[
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = _beside(path)
     np.save(temporary, array)
     saved = temporary if temporary.exists() else temporary.with_name(temporary.name + ".npy")
     saved.replace(path)
 
 
 def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = _beside(path)
     temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def _beside(path: Path) -> Path:
+    """A name of its own: several machines may share the folder, and have processes of one number."""
+    return path.with_name(f".{secrets.token_hex(4)}-{path.name}")

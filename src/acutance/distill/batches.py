@@ -6,7 +6,9 @@ from acutance.data.pairs import Batch, PairSet
 __all__ = ["batch_feed"]
 
 
-def batch_feed(pairs: PairSet, *, start: int, stop: int, seed: int, size: int, crop: int) -> Producer[Batch]:
-    """The batches of steps ``start`` to ``stop``; a context manager to iterate over."""
-    batches = (pairs.batch(step, seed=seed, size=size, crop=crop) for step in range(start, stop))
+def batch_feed(
+    pairs: PairSet, *, start: int, stop: int, seed: int, size: int, crop: int, part: slice = slice(None)
+) -> Producer[Batch]:
+    """The batches of steps ``start`` to ``stop``, or a part of each; a context manager to iterate over."""
+    batches = (pairs.batch(step, seed=seed, size=size, crop=crop, part=part) for step in range(start, stop))
     return Producer(batches, name="batches")

@@ -1,6 +1,7 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped."""
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ class Checkpoint:
     finished: bool = False
     data_sha256: str = ""
 
+    @property
+    def sha256(self) -> str:
+        """Of all it holds, to the bit."""
+        digest = hashlib.sha256()
+        _add(digest, vars(self))
+        return digest.hexdigest()
+
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, options: RunOptions) -> None:
     """Write atomically: a kill in the middle leaves the previous checkpoint. Raises OutputError."""
@@ -58,6 +66,20 @@ def load_checkpoint(path: Path, options: RunOptions) -> Checkpoint:
         changed = _differences(stored, options.to_dict())
         raise ConfigError(f"{path}: is of a run with other options ({changed}); choose another --out, or --fresh")
     return checkpoint
+
+
+def _add(digest: "hashlib._Hash", value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            digest.update(repr(key).encode())
+            _add(digest, item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _add(digest, item)
+    elif isinstance(value, Tensor):
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    else:
+        digest.update(repr(value).encode())
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The log of a run: JSON lines, one event each, in step order even after a resume."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,16 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 class RunLog:
     """Appends events to a file. Opened at a step, it first forgets what lies behind it: a run killed after its last
-    checkpoint repeats those steps and would log them twice."""
+    checkpoint repeats those steps and would log them twice. Without a file (None) it forgets everything: of processes
+    that share a run, one keeps the log."""
 
-    def __init__(self, path: Path, *, at_step: int) -> None:
+    def __init__(self, path: Path | None, *, at_step: int) -> None:
+        self._path = path or Path(os.devnull)
+        if path is None:
+            self._file = self._path.open("a", encoding="utf-8")
+            return
         kept = [e for e in read_log(path) if e["step"] <= at_step] if at_step else []
         temporary = path.with_name(f".{path.name}.tmp")
-        self._path = path
         try:
             temporary.write_text("".join(json.dumps(e) + "\n" for e in kept), encoding="utf-8")
             temporary.replace(path)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from acutance.distill.batches import batch_feed
 from acutance.distill.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from acutance.distill.log import RunLog
 from acutance.distill.options import RunOptions
+from acutance.distill.processes import ALONE, Processes
 from acutance.distill.schedule import learning_rate
 from acutance.distill.soap import SOAP
 from acutance.distill.task import DistillationTask
@@ -24,6 +26,7 @@ from acutance.errors import ConfigError
 __all__ = ["TrainResult", "train"]
 
 LOG_EVERY = 100  # steps averaged in one line of the log
+_DRIFTED = "the checkpoint before is good; machines whose processors or libraries round differently cannot share a run"
 _SHOW_EVERY = 5.0  # seconds after which progress is told even between two lines of the log
 
 
@@ -45,6 +48,7 @@ def train(
     options: RunOptions,
     *,
     out: Path,
+    processes: Processes = ALONE,
     progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
     stop_after: int | None = None,
 ) -> TrainResult:
@@ -52,34 +56,50 @@ def train(
 
     Writes ``log.jsonl``, ``last.pt`` and ``best.pt`` in ``out`` after each epoch. stop_after: return after that step
     as a kill would (for tests of resuming). Ends bit-equal however often it was stopped, given the same number of
-    threads. Raises ConfigError where the checkpoint is of other options or other pictures.
+    threads and of processes. Raises ConfigError where the checkpoint is of other options or other pictures.
+
+    processes: that share the run, in each of which this is called with the same arguments; only rank 0 reads and writes
+    in ``out``. Raises PeerError where one is lost or has come to other weights.
     """
     student = task.student
     average = copy.deepcopy(student).eval().requires_grad_(False)
     optimizer = _optimizer(student, options)
     last = out / "last.pt"
-    state: Checkpoint | None = None
-    if last.exists():
-        state = load_checkpoint(last, options)
-        if state.data_sha256 != pairs.digest:
-            raise ConfigError(f"{last}: was trained on other pictures than those there are now; --fresh starts over")
-        student.load_state_dict(state.student)
-        average.load_state_dict(state.average)
-        optimizer.load_state_dict(state.optimizer)
-        torch.set_rng_state(state.torch_rng)
-    step = state.step if state else 0
-    best_psnr, best_epoch, stale = (state.best_psnr, state.best_epoch, state.stale) if state else (-math.inf, -1, 0)
-    finished = bool(state and state.finished)
-    log = RunLog(out / "log.jsonl", at_step=step)
+
+    def snapshot(**done: Any) -> Checkpoint:
+        return Checkpoint(
+            student=student.state_dict(),
+            average=average.state_dict(),
+            optimizer=optimizer.state_dict(),
+            torch_rng=torch.get_rng_state(),
+            data_sha256=pairs.digest,
+            **done,
+        )
+
+    state = load_checkpoint(last, options) if processes.first and last.exists() else snapshot(step=0)
+    state = Checkpoint(**processes.broadcast(vars(state)))
+    if state.data_sha256 != pairs.digest:
+        raise ConfigError(f"{last}: was trained on other pictures than those there are now; --fresh starts over")
+    student.load_state_dict(state.student)
+    average.load_state_dict(state.average)
+    optimizer.load_state_dict(state.optimizer)
+    torch.set_rng_state(state.torch_rng)
+    step, finished = state.step, state.finished
+    best_psnr, best_epoch, stale = state.best_psnr, state.best_epoch, state.stale
+    log = RunLog(out / "log.jsonl" if processes.first else None, at_step=step)
     schedule, data = options.schedule, options.data
     total = options.steps if not finished else step
     if step == 0:
-        figures = validate(average, validation)
+        figures = validate(average, validation, processes)
         log.write("validate", step=0, epoch=0, **figures)
     started = time.monotonic()
     sums: dict[str, float] = {}
     count = 0
-    feed = batch_feed(pairs, start=step, stop=total, seed=options.train.seed, size=data.batch, crop=data.crop)
+    part = processes.share(data.batch)
+    share = (part.stop - part.start) / data.batch
+    feed = batch_feed(
+        pairs, start=step, stop=total, seed=options.train.seed, size=data.batch, crop=data.crop, part=part
+    )
     shown_at, shown = started, ""
     try:
         with feed:
@@ -90,13 +110,14 @@ def train(
                 terms = task(batch)
                 optimizer.zero_grad()
                 terms["loss"].backward()
+                means = processes.average(student.parameters(), terms, share=share)
                 if options.optimizer.clip_norm > 0:
                     nn.utils.clip_grad_norm_(student.parameters(), options.optimizer.clip_norm)
                 optimizer.step()
                 step += 1
                 _update_average(average, student, min(options.train.ema, (1 + step) / (10 + step)))
-                for name, term in terms.items():
-                    sums[name] = sums.get(name, 0.0) + float(term.detach())
+                for name, value in means.items():
+                    sums[name] = sums.get(name, 0.0) + value
                 count += 1
                 if not math.isfinite(sums["loss"]):
                     raise ConfigError(f"{options.name}: the loss is no longer finite at step {step}; lower the rate")
@@ -113,28 +134,22 @@ def train(
                     break
                 if step % schedule.steps_per_epoch == 0:
                     epoch = step // schedule.steps_per_epoch
-                    figures = validate(average, validation)
+                    figures = validate(average, validation, processes)
                     log.write("validate", step=step, epoch=epoch, seconds=time.monotonic() - started, **figures)
                     stale += 1
                     better = figures["psnr_y"] > best_psnr
                     if better:
                         best_psnr, best_epoch, stale = figures["psnr_y"], epoch, 0
                     finished = bool(options.train.patience) and stale >= options.train.patience
-                    checkpoint = Checkpoint(
-                        step=step,
-                        student=student.state_dict(),
-                        average=average.state_dict(),
-                        optimizer=optimizer.state_dict(),
-                        torch_rng=torch.get_rng_state(),
-                        best_psnr=best_psnr,
-                        best_epoch=best_epoch,
-                        stale=stale,
-                        finished=finished,
-                        data_sha256=pairs.digest,
+                    checkpoint = snapshot(
+                        step=step, best_psnr=best_psnr, best_epoch=best_epoch, stale=stale, finished=finished
                     )
-                    if better:
-                        save_checkpoint(out / "best.pt", checkpoint, options)
-                    save_checkpoint(last, checkpoint, options)
+                    # Before it is written: what lies there is what all have agreed on.
+                    processes.agree({f"the weights after step {step}": checkpoint.sha256}, advice=_DRIFTED)
+                    if processes.first:
+                        if better:
+                            save_checkpoint(out / "best.pt", checkpoint, options)
+                        save_checkpoint(last, checkpoint, options)
                     shown = f"epoch {epoch}  {figures['psnr_y']:.3f} dB" + _best(best_psnr)
                     progress(step, options.steps, shown)
                     if finished:
@@ -142,9 +157,10 @@ def train(
     finally:
         log.close()
     best = average
-    if (out / "best.pt").exists():
+    kept = load_checkpoint(out / "best.pt", options).average if processes.first and (out / "best.pt").exists() else {}
+    if kept := processes.broadcast(kept):
         best = copy.deepcopy(average)
-        best.load_state_dict(load_checkpoint(out / "best.pt", options).average)
+        best.load_state_dict(kept)
     return TrainResult(best, best_psnr, best_epoch, step, finished)
 
 

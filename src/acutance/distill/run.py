@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from acutance import __version__
 from acutance._extras import require
 from acutance.data.clips import find_clips
 from acutance.data.folders import ImageFile, ImageFolder
@@ -19,6 +20,7 @@ from acutance.distill.checkpoint import load_checkpoint
 from acutance.distill.facts import gather_facts, write_facts, write_manifest
 from acutance.distill.loop import TrainResult, train
 from acutance.distill.options import TAUGHT, RunOptions
+from acutance.distill.processes import ALONE, Processes
 from acutance.distill.report import write_report
 from acutance.distill.task import DistillationTask
 from acutance.distill.validation import TeacherFigures, check_teacher, codes
@@ -33,6 +35,7 @@ __all__ = ["DistillResult", "build_student", "distill", "student_spec"]
 
 Progress = Callable[[int, int, str], None]
 
+_MUST_BE_EQUAL = "it must be the same on all machines"
 _FOR_RANGES = 16
 """Pictures that the ranges of an int8 student's activations are taken from at the start."""
 
@@ -125,6 +128,7 @@ def distill(
     cache: Path,
     out: Path,
     fresh: bool = False,
+    processes: Processes = ALONE,
     preparing: Progress | None = None,
     progress: Progress = lambda _done, _total, _what: None,
     say: Callable[[str], None] = lambda _line: None,
@@ -136,18 +140,16 @@ def distill(
     ``run.json``, and ``manifest.jsonl``, which says what every pair went through. The report is also made when a run is
     resumed, and when Ctrl-C stops it, which this passes on.
 
+    processes: that share the run, in each of which this is called with the same arguments; rank 0 writes in ``out``,
+    one on each machine in ``cache``. Raises PeerError where they do not agree on what to train on.
     fresh: start over, forgetting what is in ``out``. preparing: progress of making pairs; progress: of the steps.
     say: told, a line each, what was found (data, teacher), and why there is no report where there is none.
     Raises ConfigError, InputNotFoundError, TeacherError, OutputError.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
-    if fresh:
-        for name in _LEFT_BEHIND:
-            (out / name).unlink(missing_ok=True)
+    if processes.first:
+        _make_room(out, fresh=fresh)
     student = _first_student(options, data_root)
+    processes.accept(student, batch=options.data.batch)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task_needs_teacher = any(getattr(options.losses, name) for name in TAUGHT)
     teacher = load_teacher(_weights(data_root, options.teacher.weights)) if task_needs_teacher else None
@@ -158,43 +160,49 @@ def distill(
         precision=options.train.precision,
         rounded=options.teacher.rounded,
     )
-    training, validation = load_pairs(
-        options, data_root=data_root, cache=cache, teacher=teacher, progress=preparing or progress
+    training, validation = processes.one_here_first(
+        lambda: load_pairs(options, data_root=data_root, cache=cache, teacher=teacher, progress=preparing or progress)
     )
+    processes.agree(_what_decides(options, training, validation, teacher), advice=_MUST_BE_EQUAL)
     say(f"{len(training)} training and {len(validation)} validation tiles")
     figures = None
     if teacher is not None:
-        figures = check_teacher(teacher.name, validation, margin_db=options.teacher.margin_db)
+        figures = check_teacher(teacher.name, validation, margin_db=options.teacher.margin_db, processes=processes)
         cost = teacher.cost
         say(f"{figures}; {cost.parameters:,} parameters, {cost.macs_per_pixel:,.0f} MAC per pixel")
     if isinstance(student, QuantizedStudentNet):
         # Whole pictures: what lies between a picture's darkest and brightest is what ranges are made of.
         for_ranges = [torch.from_numpy(codes(p.degraded)[None] / 255) for p in training.pairs[:_FOR_RANGES]]
         student.calibrate(for_ranges)
-    write_manifest(training, validation, out)
-    facts = gather_facts(options, student, training, validation, teacher=teacher, figures=figures)
-    write_facts(facts, out)
-
-    try:
-        require("matplotlib", extra="train", purpose="the report of a run")
-        can_report = True
-    except MissingExtraError as error:  # said now, while there is time to install it; the run itself is not lost
-        say(f"there will be no report: {error}")
-        can_report = False
+    can_report = processes.first
+    if processes.first:
+        write_manifest(training, validation, out)
+        write_facts(gather_facts(options, student, training, validation, teacher=teacher, figures=figures), out)
+        try:
+            require("matplotlib", extra="train", purpose="the report of a run")
+        except MissingExtraError as error:  # said now, while there is time to install it; the run itself is not lost
+            say(f"there will be no report: {error}")
+            can_report = False
 
     def report(best: nn.Module | None) -> Path | None:
         return write_report(out, student=best, validation=validation) if can_report else None
 
     torch.set_num_threads(options.train.threads)  # the same number gives the same bits; the teacher had all cores
-    if (out / "last.pt").exists():
+    if can_report and (out / "last.pt").exists():
         report(_best_so_far(student, options, out))  # a kill leaves no time for it
+    processes.gather(None)  # rank 0 was busy with facts and pages
     try:
-        result = train(task, training, validation, options, out=out, progress=progress, stop_after=stop_after)
+        result = train(
+            task, training, validation, options, out=out, processes=processes, progress=progress, stop_after=stop_after
+        )
     except KeyboardInterrupt:
         with contextlib.suppress(AcutanceError):  # what stopped the run comes first
-            report(_best_so_far(student, options, out))
+            if can_report:
+                report(_best_so_far(student, options, out))
         raise
     student_file = None
+    if not processes.first:
+        return DistillResult(result, figures, student_file, None)
     if options.student.tier in TRAINABLE:
         student_file = out / "teacher.safetensors"
         figures_of = {"name": options.name, "config_sha256": options.sha256, "psnr_y": f"{result.best_psnr:.3f}"}
@@ -204,6 +212,32 @@ def distill(
         spec = student_spec(options, steps=result.steps, teacher=figures)
         save_student(result.best.to_student(spec), student_file)
     return DistillResult(result, figures, student_file, report(result.best))
+
+
+def _make_room(out: Path, *, fresh: bool) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
+    if fresh:
+        for name in _LEFT_BEHIND:
+            (out / name).unlink(missing_ok=True)
+
+
+def _what_decides(
+    options: RunOptions, training: PairSet, validation: PairSet, teacher: Teacher | None
+) -> dict[str, str]:
+    """What must be the same in every process of a run, for the same steps to be taken in each."""
+    return {
+        "the version of acutance": __version__,
+        "the version of torch": str(torch.__version__),
+        # Vectors of another length are summed in another order: weights would drift apart by rounding.
+        "the instruction set": torch.backends.cpu.get_cpu_capability(),
+        "the recipe": options.sha256,
+        "the training pictures": training.digest,
+        "the validation pictures": validation.digest,
+        "the teacher": "" if teacher is None else teacher.sha256,
+    }
 
 
 def _weights(data_root: Path, name: str) -> Path:

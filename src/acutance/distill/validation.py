@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from acutance.data.pairs import Pair, PairSet
+from acutance.distill.processes import ALONE, Processes
 from acutance.errors import TeacherError, UsageError
 from acutance.luma import luma_from_rgb
 from acutance.metrics import psnr, ssim
@@ -46,15 +47,15 @@ class TeacherFigures:
         )
 
 
-def check_teacher(name: str, pairs: PairSet, *, margin_db: float) -> TeacherFigures:
+def check_teacher(name: str, pairs: PairSet, *, margin_db: float, processes: Processes = ALONE) -> TeacherFigures:
     """Measure the teacher whose outputs ``pairs`` hold. Raises TeacherError, with the figures, below the margin: a
     network that restores nothing has nothing to teach."""
-    figures = TeacherFigures(
-        name,
-        _mean(pairs, lambda pair: psnr_y(teacher_picture(pair), pair)),
-        _mean(pairs, lambda pair: psnr_y(codes(pair.degraded), pair)),
-        margin_db,
-    )
+
+    def measure(pair: Pair) -> list[float]:
+        return [psnr_y(teacher_picture(pair), pair), psnr_y(codes(pair.degraded), pair)]
+
+    psnr, psnr_of_input = _means(pairs, measure, processes)
+    figures = TeacherFigures(name, psnr, psnr_of_input, margin_db)
     if figures.psnr_y - figures.psnr_y_input < margin_db:
         raise TeacherError(f"{figures}: refused")
     return figures
@@ -69,26 +70,31 @@ def restore_pair(student: nn.Module, pair: Pair) -> Picture:
     return out
 
 
-def validate(student: nn.Module, pairs: PairSet) -> dict[str, float]:
-    """PSNR (dB) and SSIM on luma of the student's output, and PSNR of its input, mean over whole pictures."""
+def validate(student: nn.Module, pairs: PairSet, processes: Processes = ALONE) -> dict[str, float]:
+    """PSNR (dB) and SSIM on luma of the student's output, and PSNR of its input, mean over whole pictures: the same
+    numbers in every process, and however many there are."""
+
+    def measure(pair: Pair) -> list[float]:
+        output = restore_pair(student, pair)
+        similar = ssim(_luma(output), _luma(codes(pair.sharp)), border=_border(pair))
+        return [psnr_y(output, pair), float(similar), psnr_y(codes(pair.degraded), pair)]
+
     was_training = student.training
     student.eval()
-    outputs = {id(pair): restore_pair(student, pair) for pair in pairs.pairs}
+    means = _means(pairs, measure, processes)
     student.train(was_training)
-    return {
-        "psnr_y": _mean(pairs, lambda pair: psnr_y(outputs[id(pair)], pair)),
-        "ssim_y": _mean(
-            pairs, lambda pair: ssim(_luma(outputs[id(pair)]), _luma(codes(pair.sharp)), border=_border(pair))
-        ),
-        "psnr_y_input": _mean(pairs, lambda pair: psnr_y(codes(pair.degraded), pair)),
-    }
+    return dict(zip(("psnr_y", "ssim_y", "psnr_y_input"), means, strict=True))
 
 
 _ENOUGH = 50.0  # dB: what lies nearer to the truth than this looks the same
 
 
-def _mean(pairs: PairSet, figure: Callable[[Pair], float]) -> float:
-    return sum(figure(pair) for pair in pairs.pairs) / len(pairs)
+def _means(pairs: PairSet, measure: Callable[[Pair], list[float]], processes: Processes) -> list[float]:
+    """The mean of each figure over all pairs, of which each process measures its share: summed in the pairs' order."""
+    rank, size = processes.place.rank, processes.place.size
+    parts = processes.gather([measure(pair) for pair in pairs.pairs[rank::size]])
+    rows = [parts[i % size][i // size] for i in range(len(pairs))]
+    return [sum(column) / len(pairs) for column in zip(*rows, strict=True)]
 
 
 def psnr_y(picture: Picture, pair: Pair, *, border: int | None = None) -> float:
