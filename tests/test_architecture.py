@@ -32,7 +32,7 @@ MAY_IMPORT = {
     | {"journal", "identity", "resumable"},
     "live": BASE | {"engine", "io", "metrics", "zoo", "sharpener", "auto"},
     "api": BASE | {"sharpener", "auto", "pipeline"},
-    "export": BASE | {"engine", "degrade", "metrics"},
+    "export": BASE | {"engine", "io", "degrade", "metrics"},
     "demo": BASE | {"engine", "io", "degrade", "metrics", "zoo", "scaling", "sharpener", "auto", "pipeline"},
     "data": BASE | {"io", "degrade", "metrics"},
     "models": BASE | {"data"},

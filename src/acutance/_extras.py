@@ -1,16 +1,33 @@
 """Optional dependencies: one line that says what is missing and how to get it."""
 
 import importlib
+import re
 from types import ModuleType
 
 from acutance.errors import MissingExtraError
 
 
-def require(module: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import ``module``, or raise :class:`MissingExtraError` naming the extra that brings it."""
+def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> ModuleType:
+    """Import ``module``, or raise :class:`MissingExtraError` naming the extra that brings it.
+
+    minimum: the oldest version that will do, as its numbers: ``2024.4``.
+    """
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
             f"{purpose} needs '{module}', which cannot be imported ({error}): pip install 'acutance[{extra}]'"
         ) from error
+    version = str(getattr(found, "__version__", ""))
+    if minimum and version and _numbers(version) < _numbers(minimum):
+        raise MissingExtraError(
+            f"{purpose} needs {module} {minimum} or newer, and {version} is installed: "
+            f"pip install --upgrade 'acutance[{extra}]'"
+        )
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """What a version begins with: (2026, 4, 1) of ``2026.4.1-22982``."""
+    start = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in start[0].split(".")) if start else ()

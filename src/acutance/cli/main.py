@@ -21,6 +21,7 @@ VERBS = {
     "models": "list the bundled students with their cost and quality",
     "doctor": "say what this machine can do",
     "bench": "measure how fast the students run here, and what that is enough for",
+    "export": "write a student for other programs, and check what was written",
     "convert": "turn a student into integers, and tell what that costs",
     "evaluate": "measure quality against the truth, or change against the input",
     "degrade": "make degraded pictures from sharp ones, for training and testing",

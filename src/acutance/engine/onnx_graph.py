@@ -26,7 +26,7 @@ class _Graph:
     """Nodes and constants as they are added; names are made here."""
 
     def __init__(self) -> None:
-        self._onnx = require("onnx", extra="onnx", purpose="making an ONNX graph")
+        self._onnx = require("onnx", extra="onnx", purpose="making an ONNX graph", minimum="1.17")
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 

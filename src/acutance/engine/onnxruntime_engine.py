@@ -29,7 +29,7 @@ PROVIDERS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 
 def providers() -> list[str]:
     """Those of :data:`PROVIDERS` that the ONNX Runtime installed here was built with; raises MissingExtraError."""
-    runtime = require("onnxruntime", extra="onnx", purpose="the engine 'onnxruntime'")
+    runtime = _runtime()
     built = {"CPUExecutionProvider", *runtime.get_available_providers()}
     return [name for name, chain in PROVIDERS.items() if not chain or chain[0][0] in built]
 
@@ -40,7 +40,7 @@ def open_onnx(model: bytes | str, *, provider: str = "cpu", threads: int | None 
     model: serialised, or the path of a file. threads: of the processor's provider; None for one per usable core.
     Raises EngineError where the provider is unknown, not in this build, or does not start.
     """
-    runtime = require("onnxruntime", extra="onnx", purpose="the engine 'onnxruntime'")
+    runtime = _runtime()
     if provider not in PROVIDERS:
         raise EngineError(f"ONNX Runtime's provider {provider!r} is unknown; known: {', '.join(PROVIDERS)}")
     if provider not in providers():
@@ -85,6 +85,10 @@ class OnnxRuntimeEngine(GraphEngine):
             return result
 
         return run
+
+
+def _runtime() -> Any:
+    return require("onnxruntime", extra="onnx", purpose="the engine 'onnxruntime'", minimum="1.20")
 
 
 def _first_line(error: Exception) -> str:

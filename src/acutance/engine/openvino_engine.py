@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from acutance._extras import require
 from acutance.engine.base import usable_cores
 from acutance.engine.graph_engine import GraphEngine, RunGraph
-from acutance.errors import EngineError
+from acutance.errors import EngineError, ModelError
 from acutance.spec import Student
 
-__all__ = ["OpenVinoEngine", "compile_openvino", "devices"]
+__all__ = ["OpenVinoEngine", "compile_openvino", "devices", "read_openvino"]
 
 
 def devices() -> list[str]:
@@ -21,10 +22,19 @@ def devices() -> list[str]:
     return [name.lower() for name in _core().available_devices]
 
 
+def read_openvino(source: bytes | Path) -> Any:
+    """An openvino.Model from a serialised ONNX model or a file; not compiled. Raises ModelError."""
+    try:
+        return _core().read_model(source)
+    except RuntimeError as error:
+        name = source if isinstance(source, Path) else "the graph"
+        raise ModelError(f"{name}: OpenVINO cannot read it: {_last_line(error)}") from error
+
+
 def compile_openvino(model: Any, *, device: str = "cpu", threads: int | None = None) -> Any:
     """A CompiledModel that keeps to float32 where the model is float, for one request at a time.
 
-    model: an openvino.Model, or a serialised ONNX model. Raises EngineError where the device is not here or refuses.
+    model: an openvino.Model. Raises EngineError where the device is not here or refuses.
     """
     core = _core()
     here = devices()
@@ -35,12 +45,9 @@ def compile_openvino(model: Any, *, device: str = "cpu", threads: int | None = N
         # Left to itself it takes bfloat16 where the processor has it: three digits, and visible steps in flat areas.
         settings |= {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or usable_cores()}
     try:
-        return core.compile_model(
-            core.read_model(model) if isinstance(model, bytes) else model, device.upper(), settings
-        )
+        return core.compile_model(model, device.upper(), settings)
     except RuntimeError as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[-1]
-        raise EngineError(f"OpenVINO cannot run this on {device}: {reason}") from error
+        raise EngineError(f"OpenVINO cannot run this on {device}: {_last_line(error)}") from error
 
 
 class OpenVinoEngine(GraphEngine):
@@ -57,7 +64,7 @@ class OpenVinoEngine(GraphEngine):
         self._graph("uint8")  # a device that cannot run it says so now
 
     def _open(self, model: bytes) -> RunGraph:
-        compiled = compile_openvino(model, device=self._device, threads=self._threads)
+        compiled = compile_openvino(read_openvino(model), device=self._device, threads=self._threads)
         requests = threading.local()  # one is for one thread
 
         def run(inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -69,5 +76,10 @@ class OpenVinoEngine(GraphEngine):
         return run
 
 
+def _last_line(error: Exception) -> str:
+    """Where OpenVINO puts the reason; the lines before name its own source files."""
+    return (str(error).strip().splitlines() or ["no reason given"])[-1]
+
+
 def _core() -> Any:
-    return require("openvino", extra="openvino", purpose="the engine 'openvino'").Core()
+    return require("openvino", extra="openvino", purpose="the engine 'openvino'", minimum="2024.4").Core()

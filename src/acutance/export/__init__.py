@@ -1,0 +1,24 @@
+"""Students as files for other programs, each compared with the student before it appears under its name."""
+
+from acutance.export.files import FORMATS, Export, Format, check_export, export_student
+from acutance.export.inspection import inspect_export
+from acutance.export.parity import LIMITS, Limits, Parity, parity
+from acutance.export.pictures import calibration_planes, examples
+from acutance.export.running import Exported, open_exported
+
+__all__ = [
+    "FORMATS",
+    "LIMITS",
+    "Export",
+    "Exported",
+    "Format",
+    "Limits",
+    "Parity",
+    "calibration_planes",
+    "check_export",
+    "examples",
+    "export_student",
+    "inspect_export",
+    "open_exported",
+    "parity",
+]

@@ -1,0 +1,297 @@
+"""Making an export: written beside its place, opened again, judged, and only then put under its name."""
+
+import contextlib
+import io
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from acutance._extras import require
+from acutance.engine.base import check_strength
+from acutance.engine.onnx_graph import METADATA_KEY, OPSET, frozen_graph
+from acutance.engine.openvino_engine import read_openvino
+from acutance.errors import AcutanceError, OutputError, OutputExistsError, UsageError
+from acutance.export.inspection import companion
+from acutance.export.ncnn_file import write_ncnn
+from acutance.export.parity import LIMITS, Limits, Parity, parity
+from acutance.export.pictures import Example
+from acutance.export.running import open_exported
+from acutance.io.files import output_error
+from acutance.spec import Student
+
+__all__ = ["FORMATS", "Export", "Format", "check_export", "export_student"]
+
+Planes = Sequence[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    student: Student
+    precision: str
+    strength: float
+    full_range: bool
+    calibration: Planes
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file that students are exported to.
+
+    suffix: of its file. weights_beside: whether its weights lie in a ``.bin`` beside it. any_size: whether it takes
+    planes of any size, or only whole blocks. precisions: that it can have. untested: what has not been tried, or "".
+    """
+
+    suffix: str
+    precisions: tuple[str, ...]
+    write: Callable[[_Job, Path], list[str]]
+    weights_beside: bool = False
+    any_size: bool = True
+    untested: str = ""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was made. path: the file; files: that and what belongs to it, with bytes. parity: what it was judged by.
+
+    runtime: what ran it. notes: what a reader must know, a line each. commands: to go on with, a line each.
+    """
+
+    path: Path
+    format: str
+    precision: str
+    files: dict[str, int]
+    parity: Parity
+    runtime: str
+    notes: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+
+
+def _write_onnx(job: _Job, path: Path) -> list[str]:
+    eight_bits = job.precision == "int8" and job.student.quantized
+    model = frozen_graph(
+        job.student,
+        strength=job.strength,
+        full_range=job.full_range,
+        half=job.precision == "fp16",
+        eight_bits=eight_bits,
+    )
+    notes = [f"ONNX operators of version {OPSET}; luma and sharp: N x 1 x H x W uint8 of any size"]
+    if job.precision == "int8":
+        notes.append(_how_quantized(job))
+        if not eight_bits:
+            model = _calibrate(model, job, [n.name for n in model.graph.node])
+            _drop_shapes(model)
+    path.write_bytes(model.SerializeToString())
+    return notes
+
+
+def _write_tensorrt(job: _Job, path: Path) -> list[str]:
+    # TensorRT reads bytes only where a Cast follows, and takes sizes as ranges: no padding inside.
+    model = frozen_graph(job.student, strength=job.strength, full_range=job.full_range, any_size=False)
+    path.write_bytes(model.SerializeToString())
+    r = job.student.spec.shape.unshuffle
+    return [
+        f"luma and sharp: N x 1 x H x W uint8, H and W multiples of {r}; TensorRT 8.6 or newer for uint8",
+        "checked with ONNX Runtime on the processor; TensorRT itself, and float16 in it, were not tried",
+    ]
+
+
+def _write_openvino(job: _Job, path: Path) -> list[str]:
+    openvino = require("openvino", extra="openvino", purpose="an OpenVINO export")
+    eight_bits = job.precision == "int8" and job.student.quantized
+    graph = frozen_graph(job.student, strength=job.strength, full_range=job.full_range, eight_bits=eight_bits)
+    model = read_openvino(graph.SerializeToString())
+    notes = ["luma and sharp: N x 1 x H x W uint8 of any size"]
+    if job.precision == "int8":
+        notes.append(_how_quantized(job))
+        if not eight_bits:
+            model = _calibrate(model, job, [op.get_friendly_name() for op in model.get_ordered_ops()])
+    elif job.precision == "fp16":
+        notes.append("weights in float16; what it is calculated in is the device's choice")
+    model.set_rt_info(job.student.spec.to_json(), [METADATA_KEY])
+    openvino.save_model(model, str(path), compress_to_fp16=job.precision == "fp16")
+    return notes
+
+
+def _write_ncnn(job: _Job, path: Path) -> list[str]:
+    write_ncnn(job.student, path, strength=job.strength, full_range=job.full_range, half=job.precision == "fp16")
+    r = job.student.spec.shape.unshuffle
+    return [f"luma and sharp: 1 x H x W float code values, 0 to 255, H and W multiples of {r}; sharp is rounded"]
+
+
+FORMATS = {
+    "onnx": Format(".onnx", ("fp32", "fp16", "int8"), _write_onnx),
+    "openvino": Format(".xml", ("fp16", "fp32", "int8"), _write_openvino, weights_beside=True),
+    "ncnn": Format(".param", ("fp32", "fp16"), _write_ncnn, weights_beside=True, any_size=False),
+    "tensorrt": Format(
+        ".onnx", ("fp32",), _write_tensorrt, any_size=False, untested="never run on TensorRT or a graphics card"
+    ),
+}
+"""Kinds of files by name; of the precisions the first is the default."""
+
+
+def export_student(
+    student: Student,
+    path: str | Path,
+    *,
+    to: str,
+    pictures: Iterable[Example],
+    precision: str | None = None,
+    strength: float = 1.0,
+    full_range: bool = False,
+    calibration: Planes = (),
+    limits: Limits | None = None,
+    overwrite: bool = False,
+    threads: int | None = None,
+) -> Export:
+    """Write a student for another program, and compare what was written with it.
+
+    path: its suffix is the format's. to: one of :data:`FORMATS`. pictures: to judge by (:func:`examples`).
+    precision: ``fp32``, ``fp16`` or ``int8``; the format's own where None. strength: 0 to 2, fixed in the file.
+    full_range: luma of 0 to 255 rather than 16 to 235. calibration: degraded planes, for int8 of a student that was not
+    trained for it. limits: of its precision where None.
+    Raises UsageError, MissingExtraError, OutputExistsError, OutputError, and ModelError where the file fails its
+    limits: nothing is left under its name then.
+    """
+    kind = _format(to)
+    path = Path(path)
+    precision = precision or kind.precisions[0]
+    if precision not in kind.precisions:
+        raise UsageError(f"{to} is exported in {', '.join(kind.precisions)}, not in {precision}")
+    if path.suffix != kind.suffix:
+        raise UsageError(f"{path}: an export to {to} ends in {kind.suffix}")
+    if precision == "int8" and not student.quantized and not len(calibration):
+        raise UsageError(f"{student.spec.name} was not trained for int8: it takes pictures to calibrate with")
+    job = _Job(student, precision, check_strength(strength), full_range, _mapped(calibration, full_range))
+    targets = [path, companion(path)] if kind.weights_beside else [path]
+    _check_targets(targets, kind, overwrite)
+    folder = path.parent / f".{path.stem[:80]}.{secrets.token_hex(4)}.part"
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise output_error(path, error) from error
+    try:
+        made = folder / path.name
+        notes = kind.write(job, made)
+        multiple = 1 if kind.any_size else student.spec.shape.unshuffle
+        exported = open_exported(made, multiple=multiple, threads=threads)
+        found = parity(student, exported, pictures, strength=strength, full_range=full_range)
+        found.check(limits or LIMITS[precision], name=str(path))
+        runtime = exported.runtime
+        del exported  # Windows renames no file that is open
+        files = {target.name: (folder / target.name).stat().st_size for target in targets}
+        for target in reversed(targets):  # the description last: without it the weights are nothing
+            (folder / target.name).replace(target)
+    except OSError as error:
+        if isinstance(error, AcutanceError):
+            raise
+        raise output_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(folder)
+    return Export(path, to, precision, files, found, runtime, notes, _commands(to, path))
+
+
+def check_export(
+    student: Student,
+    path: str | Path,
+    *,
+    pictures: Iterable[Example],
+    precision: str,
+    strength: float = 1.0,
+    full_range: bool = False,
+    limits: Limits | None = None,
+    threads: int | None = None,
+) -> Parity:
+    """The parity report of a file that exists already; arguments as for :func:`export_student`.
+
+    Raises ModelError where it is refused or fails its limits.
+    """
+    exported = open_exported(path, multiple=student.spec.shape.unshuffle, threads=threads)
+    found = parity(student, exported, pictures, strength=strength, full_range=full_range)
+    found.check(limits or LIMITS[precision], name=str(path))
+    return found
+
+
+# -- details --------------------------------------------------------------------------------------------------------
+
+
+def _format(to: str) -> Format:
+    if to not in FORMATS:
+        raise UsageError(f"there is no export to {to!r}; known: {', '.join(FORMATS)}")
+    return FORMATS[to]
+
+
+def _check_targets(targets: Sequence[Path], kind: Format, overwrite: bool) -> None:
+    path = targets[0]
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}")
+    for target in targets:
+        if target.is_dir():
+            raise OutputError(f"{target}: is a folder, not a file name")
+        if target.exists() and not overwrite:
+            raise OutputExistsError(f"{target}: exists already (overwriting was not asked for)")
+    for other in FORMATS.values():
+        if kind.weights_beside and other.weights_beside and other.suffix != kind.suffix:
+            owner = path.with_suffix(other.suffix)
+            if owner.exists():
+                raise OutputExistsError(f"{companion(path)}: belongs to {owner.name}; choose another name")
+
+
+def _mapped(planes: Planes, full_range: bool) -> Planes:
+    if not full_range:
+        return planes
+    return [np.clip(np.rint((p.astype(np.float32) - 16) * (255 / 219)), 0, 255).astype(np.uint8) for p in planes]
+
+
+def _how_quantized(job: _Job) -> str:
+    if job.student.quantized:
+        return "int8 as the student was trained for it"
+    return f"int8 by NNCF's post-training quantisation, calibrated with {len(job.calibration)} degraded pictures"
+
+
+_CORE = ("conv", "act", "x0", "weight", "read")  # how the names of the network's own operators begin
+
+
+def _calibrate(model: Any, job: _Job, names: Sequence[str]) -> Any:
+    """Quantise the network, and leave what is around it alone: eight bits of a residual would be steps in a picture."""
+    nncf = require("nncf", extra="export", purpose="int8 of a student that was not trained for it")
+    nncf.set_log_level(40)
+    around = [name for name in names if not name.startswith(_CORE)]
+    inputs: list[Any] = [plane[None, None] for plane in job.calibration]
+    if type(model).__module__.startswith("onnx"):
+        inputs = [{"luma": plane} for plane in inputs]
+    dataset = nncf.Dataset(inputs)
+    with contextlib.redirect_stdout(io.StringIO()):  # it draws progress bars of its own
+        return nncf.quantize(
+            model,
+            dataset,
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(inputs),
+            ignored_scope=nncf.IgnoredScope(names=around, validate=False),
+        )
+
+
+def _drop_shapes(model: Any) -> None:
+    """NNCF notes the shapes of its calibration pictures, which other runtimes would take for the only ones."""
+    del model.graph.value_info[:]
+
+
+def _commands(to: str, path: Path) -> list[str]:
+    if to == "tensorrt":
+        sizes = [f"--{which}Shapes=luma:1x1x{size}" for which, size in
+                 (("min", "180x320"), ("opt", "1080x1920"), ("max", "2160x3840"))]  # fmt: skip
+        return [
+            f"trtexec --onnx={path} --saveEngine={path.with_suffix('.engine')} --fp16 {' '.join(sizes)}",
+            f"onnxruntime.InferenceSession('{path}', providers=[('TensorrtExecutionProvider', "
+            "{'trt_fp16_enable': True, 'trt_engine_cache_enable': True, 'trt_engine_cache_path': '.', "
+            "'trt_profile_min_shapes': 'luma:1x1x180x320', 'trt_profile_opt_shapes': 'luma:1x1x1080x1920', "
+            "'trt_profile_max_shapes': 'luma:1x1x2160x3840'}), 'CUDAExecutionProvider', 'CPUExecutionProvider'])",
+        ]
+    return []
