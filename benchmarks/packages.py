@@ -6,15 +6,16 @@
 
 Needs the extra ``release``. Builds the sdist, the wheel from it, the same wheel from the source tree (they must be the
 same bytes), and the one that comes where nothing can be compiled; each is put into an environment of its own, with
-nothing else, and tried by tests/smoke/installed.py, as is the wheel beside the oldest of what it needs, and by pipx and
-uvx. Without ``--check`` it also asks cibuildwheel what it is set to build and pip whether there are wheels of what is
-needed there, and tries the wheel on old processors where qemu-user is. Writes benchmarks/results/packages.json.
+nothing else, and tried by tests/smoke/installed.py, as is the wheel beside the oldest of what it needs; the README's
+lines with pipx and uvx are run with it. Without ``--check`` it also asks cibuildwheel what it is set to build and pip
+whether there are wheels of what is needed there, and tries an old processor and ARM64 where qemu-user is. Writes
+benchmarks/results/packages.json.
 """
 
 import argparse
 import os
 import re
-import shutil
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,8 +25,9 @@ from typing import Any
 
 from _packages import PackageError, run
 from _packages.build import Built, audit, build, differences, pure_wheel, wheel_for, wheel_parts
-from _packages.environment import Environment, pipx_runs_it, uvx_runs_it
+from _packages.environment import Environment, pipx_installs_it, uvx_runs_it
 from _packages.platforms import PLATFORMS, built_by_configuration, dependencies, lacking
+from _packages.processors import engine_on_arm, old_processors
 from _packages.tables import LIMIT, tables
 from _results import load_json, save_json, update_between, versions_of
 from acutance.errors import AcutanceError
@@ -33,8 +35,6 @@ from acutance.errors import AcutanceError
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "packages.json"
 BEGIN, END = "<!-- packages:begin -->", "<!-- packages:end -->"
-_OLD_PROCESSORS = ("Nehalem",)  # of 2008: the first that numpy's own wheels run on
-_ENGINE_ALONE = ("-k", "bundled_student", "-k", "the_engine_is_there")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,8 +81,8 @@ def measure(folder: Path, pythons: Sequence[str]) -> dict[str, Any]:
     if sum(installed.values()) >= LIMIT or "torch" in installed:
         raise PackageError(f"the base install has grown past {LIMIT} bytes, or brings torch: {installed}")
     tell("pipx and uvx")
-    pipx_runs_it(environment, built.wheel, folder / "pipx")
-    uvx_runs_it(environment, built.wheel, folder / "uvx")
+    pipx_installs_it(environment, readme_command("pipx", built.wheel), folder / "pipx")
+    uvx_runs_it(environment, readme_command("uvx", built.wheel), folder / "uvx")
 
     without = Environment(folder / "without")
     without.install(pure)
@@ -107,16 +107,22 @@ def measure(folder: Path, pythons: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def readme_command(tool: str, wheel: Path) -> str:
+    """The README's first line with pipx or uvx, on the wheel instead of the source tree. Raises PackageError."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    line = next((line for line in lines if line.startswith(f"{tool} ") and " . " in line), None)
+    if line is None:
+        raise PackageError(f"README.md: has no line with {tool} and a dot")
+    return line.replace(" . ", f" {shlex.quote(str(wheel))} ", 1)
+
+
 def survey(folder: Path) -> dict[str, Any]:
     """What takes the index, an emulator or minutes: platforms, old processors, how old a glibc will do."""
     environment = Environment(folder / "emulated")
     wheel = next((folder / "dist").glob("*.whl"))
     environment.install(wheel)
-    emulated = []
-    for processor in _OLD_PROCESSORS if shutil.which("qemu-x86_64") else ():
-        tell(f"on an emulated {processor}")
-        environment.smoke(*_ENGINE_ALONE, emulator=("qemu-x86_64", "-cpu", processor))
-        emulated.append(processor)
+    tell("emulated processors")
+    emulated, arm = old_processors(environment), engine_on_arm(ROOT, folder / "arm")
     tell("platforms")
     configured, needed = built_by_configuration(ROOT), dependencies(ROOT)
     strangers = set(configured) - {platform.builds for platform in PLATFORMS}
@@ -129,6 +135,7 @@ def survey(folder: Path) -> dict[str, Any]:
             "wheels": configured.get(platform.builds, []),
             "lacking": lacking(platform, needed, folder / "nowhere"),
             "here": platform.builds == here,
+            "engine_emulated": arm and platform.builds == "manylinux_aarch64",
         }
         for platform in PLATFORMS
     ]

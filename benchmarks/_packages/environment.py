@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from _packages import PackageError, run
 
-__all__ = ["Environment", "pipx_runs_it", "uvx_runs_it"]
+__all__ = ["Environment", "pipx_installs_it", "uvx_runs_it"]
 
 _SMOKE = Path(__file__).resolve().parents[2] / "tests" / "smoke" / "installed.py"
 
@@ -21,8 +20,6 @@ def size(distribution):
     return sum(place.stat().st_size for place in places if place.is_file())
 print(json.dumps({d.name.lower(): size(d) for d in importlib.metadata.distributions()}))
 """
-
-_AS_PUBLISHED = ("acutance", "models", "--json")
 
 
 @dataclass
@@ -86,22 +83,27 @@ _UNSET = {"PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "", "PIP_CONFIG_FILE": os
 """So that what is offline asks nobody."""
 
 
-def pipx_runs_it(environment: Environment, wheel: Path, folder: Path) -> None:
-    """``pipx install`` and ``pipx run``, with the wheel in place of the published package. Raises PackageError."""
+def pipx_installs_it(environment: Environment, command: str, folder: Path) -> None:
+    """Run a command line that installs a wheel with pipx, in a home of its own. Raises PackageError."""
     folder.mkdir()
     places = {f"PIPX_{what}": str(folder / what.lower()) for what in ("HOME", "BIN_DIR", "MAN_DIR")}
+    places |= {"PIPX_DEFAULT_PYTHON": str(environment.python.resolve())}
     places |= {**_UNSET, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(environment.wheels)}
-    pipx, of = (sys.executable, "-m", "pipx"), ("--python", environment.python.resolve())
-    run(*pipx, "install", *of, wheel, cwd=folder, environment=places)
-    run(folder / "bin_dir" / _AS_PUBLISHED[0], *_AS_PUBLISHED[1:], cwd=folder)
-    run(*pipx, "run", *of, "--spec", wheel, *_AS_PUBLISHED, cwd=folder, environment=places)
+    _in_a_shell(command, folder, places)
+    if not list((folder / "bin_dir").glob("acutance*")):
+        raise PackageError(f"{command}: installed nothing")
 
 
-def uvx_runs_it(environment: Environment, wheel: Path, folder: Path) -> None:
-    """``uvx --from``, likewise. Raises PackageError."""
+def uvx_runs_it(environment: Environment, command: str, folder: Path) -> None:
+    """Run a command line that runs a wheel with uvx. Raises PackageError."""
     folder.mkdir()
-    uvx = shutil.which("uvx", path=str(Path(sys.executable).parent)) or "uvx"
     places = {"UV_CACHE_DIR": str(folder / "cache"), "UV_TOOL_DIR": str(folder / "tools"), "UV_OFFLINE": "1"}
     places |= {"UV_NO_CONFIG": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(environment.wheels)}
     places |= {"UV_PYTHON": str(environment.python), "UV_PYTHON_DOWNLOADS": "never"}
-    run(uvx, "--from", wheel, *_AS_PUBLISHED, cwd=folder, environment=places)
+    _in_a_shell(command, folder, places)
+
+
+def _in_a_shell(command: str, folder: Path, places: dict[str, str]) -> None:
+    """What the command installs is found before what was installed beside the tools."""
+    path = os.pathsep.join([str(folder / "bin_dir"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    run("bash", "-c", command, cwd=folder, environment={**places, "PATH": path})

@@ -43,6 +43,8 @@ def _platforms(report: dict[str, Any]) -> str:
             state = f"tested here: Python {tested}"
         else:
             state = "built by configuration" if wheels else "not supported"
+        if platform["engine_emulated"]:
+            state += "; the engine tried, emulated"
         if platform["lacking"]:
             state += f": {', '.join(platform['lacking'])} without wheels"
         rows.append([platform["name"], wheels or "–", state])
