@@ -24,7 +24,7 @@ class FrameSharpener:
 
     model: a bundled model's name, the path of a student's file, or a loaded Student; a tier's name stands for its
     student for undegraded x2 here (:class:`acutance.auto.AutoSharpener` chooses).
-    engine: ``auto`` (the fastest available), ``native``, ``onnxruntime``, ``numpy``, or ``native:<instruction set>``.
+    engine: ``auto``, or one by name (:func:`acutance.engine.open_engine`).
     strength: 0 (the input, bit for bit) to 2; 1 is what the student was trained for.
     threads: for the engine; None for one per core.
 
