@@ -1,7 +1,10 @@
 """Exports: what is written, what is refused, and that nothing is left where something went wrong."""
 
 import json
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -398,6 +401,35 @@ def test_the_command_calibrates_int8(tmp_path: Path, picture_file: Path, capsys:
     report = json.loads(capsys.readouterr().out)
     assert report["precision"] == "int8"
     assert any("calibrated with 1 " in note for note in report["notes"])
+
+
+def test_nothing_reports_home(tmp_path: Path, picture_file: Path) -> None:
+    """NNCF sends events to its makers, and keeps an identity of the user, where nothing stops it."""
+    for module in ("nncf", "openvino"):
+        pytest.importorskip(module)
+    probe = (
+        "import sys, socket\n"
+        "def refuse(*_): raise SystemExit('the network was used')\n"
+        "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "from acutance.cli.main import main\n"
+        f"for to in ('onnx', 'openvino'):\n"
+        f"    code = main(['export', 'fast', '--to', to, '--precision', 'int8', '--pictures', {str(picture_file)!r}, "
+        "'--limit-db', '9'])\n"
+        "    assert code == 0, code\n"
+        f"assert main(['sharpen', {str(picture_file)!r}, 'out.png', '--engine', 'openvino']) == 0\n"
+        "from nncf.telemetry import wrapper\n"
+        "print('stub' if type(wrapper.telemetry).__name__ == 'MagicMock' else 'real')\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("NNCF", "CI", "PYTEST"))}
+    done = subprocess.run(
+        [sys.executable, "-c", probe], cwd=tmp_path, env={**environment, "HOME": str(home)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "stub"
+    assert not (home / "intel").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
 """Optional dependencies: one line that says what is missing and how to get it."""
 
+import contextlib
 import importlib
 import re
+import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 from acutance.errors import MissingExtraError
+
+REPORTS_HOME = "openvino_telemetry"
+"""With it OpenVINO and NNCF tell their makers over the network that they are used, without asking; they do without."""
 
 
 def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> ModuleType:
@@ -13,7 +19,8 @@ def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> Modu
     minimum: the oldest version that will do, as its numbers: ``2024.4``.
     """
     try:
-        found = importlib.import_module(module)
+        with _hidden(REPORTS_HOME):
+            found = importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
             f"{purpose} needs '{module}', which cannot be imported ({error}): pip install 'acutance[{extra}]'"
@@ -25,6 +32,19 @@ def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> Modu
             f"pip install --upgrade 'acutance[{extra}]'"
         )
     return found
+
+
+@contextlib.contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Let what is imported meanwhile not find a module, unless it is there already."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment] # an import of it raises ImportError
+    try:
+        yield
+    finally:
+        sys.modules.pop(name, None)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

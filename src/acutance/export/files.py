@@ -261,7 +261,7 @@ _CORE = ("conv", "act", "x0", "weight", "read")  # how the names of the network'
 
 def _calibrate(model: Any, job: _Job, names: Sequence[str]) -> Any:
     """Quantise the network, and leave what is around it alone: eight bits of a residual would be steps in a picture."""
-    nncf = require("nncf", extra="export", purpose="int8 of a student that was not trained for it")
+    nncf = require("nncf", extra="export", purpose="int8 of a student that was not trained for it", minimum="2.14")
     nncf.set_log_level(40)
     around = [name for name in names if not name.startswith(_CORE)]
     inputs: list[Any] = [plane[None, None] for plane in job.calibration]
