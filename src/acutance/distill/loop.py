@@ -26,7 +26,7 @@ from acutance.errors import ConfigError
 __all__ = ["TrainResult", "train"]
 
 LOG_EVERY = 100  # steps averaged in one line of the log
-_DRIFTED = "the checkpoint before is good; machines whose processors or libraries round differently cannot share a run"
+_DRIFTED = "machines whose processors or libraries round differently cannot share a run"
 _SHOW_EVERY = 5.0  # seconds after which progress is told even between two lines of the log
 
 

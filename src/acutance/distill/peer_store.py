@@ -23,6 +23,7 @@ _AGAIN = 0.2  # seconds between two attempts to connect
 _POLL = 0.002, 0.05  # seconds between two looks at the store: at first, and at most
 _LOOK = 0.25  # seconds between two looks at whether the others are alive
 _LONGEST_BEAT = 5.0
+_LAST_WORDS = 3.0
 
 
 class PeerStore:
@@ -74,6 +75,16 @@ class PeerStore:
                 self.own.compare_set("left", "", f"rank {self.place.rank} has ended: {why}")
         self._stop.set()
         self._heart.join()
+        with contextlib.suppress(RuntimeError):
+            self.own.set(f"gone/{self.place.rank}", "")
+
+    def linger(self) -> None:
+        """After :meth:`close`: where the store is this process's, give the others a moment to read the last words."""
+        if self.place.rank > 0 or self.place.launcher_listens:
+            return
+        gone = [f"gone/{rank}" for rank in range(self.place.size)]
+        with contextlib.suppress(RuntimeError):
+            _until(lambda: self.own.check(gone), min(self._timeout, _LAST_WORDS))
 
     def _wait_for(self, keys: Sequence[str]) -> None:
         started = looked = time.monotonic()

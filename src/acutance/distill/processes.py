@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from acutance.distill.peer_store import PeerStore, first_line
 from acutance.distill.place import Place
-from acutance.errors import ConfigError, PeerError, UsageError
+from acutance.errors import AcutanceError, ConfigError, PeerError, UsageError
 
 __all__ = ["ALONE", "Processes", "join"]
 
@@ -37,6 +37,14 @@ class Processes:
 
     def accept(self, student: nn.Module, *, batch: int) -> None:
         """Raises ConfigError where the steps of a run cannot be shared with the same result."""
+        size = self.place.size
+        if batch < size:
+            raise ConfigError(f"data.batch: {batch} crops cannot be shared by {size} processes")
+        if size > 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in student.modules()):
+            raise ConfigError(
+                f"{type(student).__name__} normalises over the crops of a step: shared by {size} processes it would "
+                "learn something else; train it in one"
+            )
 
     def share(self, count: int) -> slice:
         """This process's part of so many crops: contiguous, and one longer than others' at most."""
@@ -111,18 +119,9 @@ class _Joined(Processes):
                 )
             )
         except BaseException as error:
-            self._store.close(_summary(error))
+            self._store.close(self._summary(error))
+            self._store.linger()
             raise
-
-    def accept(self, student: nn.Module, *, batch: int) -> None:
-        size = self.place.size
-        if batch < size:
-            raise ConfigError(f"data.batch: {batch} crops cannot be shared by {size} processes")
-        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in student.modules()):
-            raise ConfigError(
-                f"{type(student).__name__} normalises over the crops of a step: shared by {size} processes it would "
-                "learn something else; train it in one"
-            )
 
     def one_here_first(self, work: Callable[[], T]) -> T:
         if self.place.local_rank > 0:
@@ -181,8 +180,9 @@ class _Joined(Processes):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._store.close("" if error is None else _summary(error))
-        dist.destroy_process_group()
+        self._store.close("" if error is None else self._summary(error))
+        dist.destroy_process_group()  # now the others notice, where one left before the end
+        self._store.linger()
 
     def _together(self, exchange: Callable[[], Any]) -> None:
         try:
@@ -191,6 +191,7 @@ class _Joined(Processes):
             why = self._store.why_one_left() or f"the connection to another process is lost: {first_line(error)}"
             raise PeerError(f"{self.place}: {why}") from error
 
-
-def _summary(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    def _summary(self, error: BaseException) -> str:
+        """For the others, who know where this is."""
+        said = str(error).removeprefix(f"{self.place}: ")
+        return said if isinstance(error, AcutanceError) else f"{type(error).__name__} {said}".strip()
