@@ -26,7 +26,7 @@ from acutance.errors import (
 )
 from acutance.io.files import final_name, flush_to_disk, output_error
 
-__all__ = ["Entry", "Journal", "Unfinished", "job_folder", "unfinished"]
+__all__ = ["Entry", "Journal", "Unfinished", "job_folder", "sweep", "unfinished"]
 
 _JOURNAL, _LOCK = "journal", "lock"
 _PIECE = 1 << 20
@@ -71,6 +71,17 @@ def unfinished(target: str | Path) -> Unfinished | None:
     if not contents.entries or contents.is_done(final_name(target)):
         return None
     return Unfinished(contents.entries[-1].frames, contents.overwrite)
+
+
+def sweep(target: str | Path) -> None:
+    """Remove the folder of a job that was killed after its output got its name."""
+    target = Path(target)
+    if _read(job_folder(target) / _JOURNAL).is_done(final_name(target)):
+        with (
+            contextlib.suppress(OutputError, OutputExistsError),
+            Journal(target, {}, resume=False, overwrite=False),
+        ):
+            pass
 
 
 def job_folder(target: str | Path) -> Path:

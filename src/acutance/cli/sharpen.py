@@ -13,6 +13,7 @@ from acutance.cli.engines import EngineOption
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import (
     AcutanceError,
+    Cancelled,
     CorruptInputError,
     OutputError,
     OutputExistsError,
@@ -71,7 +72,9 @@ class Options:
     recursive: Annotated[bool, tyro.conf.arg(aliases=["-r"])] = False
     """Also look in the folders below."""
     overwrite: Annotated[bool, tyro.conf.arg(aliases=["-y"])] = False
-    """Replace outputs that exist. Inputs are never touched."""
+    """Replace outputs that exist, and start unfinished jobs over. Inputs are never touched."""
+    resume: bool = False
+    """Go on with jobs that were stopped or killed, with the same input and options, and keep outputs that exist."""
     progress: ProgressMode = "auto"
     """auto, plain, json (one JSON object a line on stdout) or none."""
 
@@ -108,16 +111,34 @@ def run(options: Options) -> int:
         what = media.path.name if len(jobs) == 1 else f"[{number}/{len(jobs)}] {media.path.name}"
         try:
             with JobProgress(options.progress, json_to=sys.stderr if target == "-" else None) as progress:
+                if _is_kept(options, media, target):
+                    progress.say(f"{target}: exists already and is kept, whatever it was made with")
+                    progress.event("kept", source=str(media.path), target=str(target))
+                    continue
                 report = _one(
                     options, sharpener, excerpt, bitrate, media, target, progress.counter(what, unit="frames")
                 )
                 code = _tell(report, progress) or code
+        except Cancelled:
+            raise
         except AcutanceError as error:
             if len(jobs) == 1:
                 raise
             print(f"acutance: {error}", file=sys.stderr)
             code = error.exit_code
     return code
+
+
+def _is_kept(options: Options, media: "MediaFile", target: "Path | str") -> bool:
+    """Whether there is an output already, and no unfinished job that is to replace it."""
+    from acutance.journal import sweep, unfinished
+
+    if not options.resume or options.overwrite or target == "-":
+        return False
+    if not Path(target).is_file() or Path(target).samefile(media.path) or unfinished(target) is not None:
+        return False
+    sweep(target)
+    return True
 
 
 def _one(
@@ -156,6 +177,7 @@ def _one(
         bitrate=bitrate,
         preset=options.preset,
         overwrite=options.overwrite,
+        resume=options.resume,
         progress=progress,
     )
 
@@ -165,8 +187,8 @@ def _stream(options: Options, sharpener: "FrameSharpener | AutoSharpener", excer
 
     if options.paths[1:] not in ((), ("-",)):
         raise UsageError("a Y4M stream from '-' goes to '-'; pipe it on into an encoder")
-    if options.scale != 1.0 or excerpt.start or excerpt.duration is not None:
-        raise UsageError("--scale, --start, --duration and --preview are for files, not for '-'")
+    if options.scale != 1.0 or excerpt.start or excerpt.duration is not None or options.resume:
+        raise UsageError("--scale, --start, --duration, --preview and --resume are for files, not for '-'")
     with JobProgress(options.progress, json_to=sys.stderr) as progress:
         report = sharpen_stream(
             sharpener,
@@ -180,6 +202,10 @@ def _stream(options: Options, sharpener: "FrameSharpener | AutoSharpener", excer
 
 def _tell(report: "JobReport", progress: JobProgress) -> int:
     """Say what was done; returns the exit code that a damaged input has."""
+    if report.resumed_from is not None:
+        finished = f"its first {report.resumed_from} frames were finished; went on from there"
+        how = finished if report.resumed_from else "there was nothing to go on with; began at the beginning"
+        print(f"acutance: {report.target}: {how}", file=sys.stderr)
     for choice in report.choices:
         print(f"acutance: {report.source}: {choice.reason}", file=sys.stderr)
     for note in report.notes:
@@ -198,6 +224,7 @@ def _tell(report: "JobReport", progress: JobProgress) -> int:
         notes=report.notes,
         choices=[asdict(choice) for choice in report.choices],
         tiles=asdict(report.tiles),
+        resumed_from=report.resumed_from,
     )
     if report.damaged:
         if not report.frames:

@@ -1,12 +1,13 @@
 """The video encoders that are offered, what each can take, and how its quality is set."""
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from acutance._av import av
 from acutance.errors import OutputError, UsageError
 
-__all__ = ["CONTAINERS", "ENCODERS", "Encoder", "choose_encoder", "container_format"]
+__all__ = ["CONTAINERS", "ENCODERS", "Encoder", "choose_encoder", "container_format", "repeatable"]
 
 CONTAINERS = {
     ".mp4": "mp4",
@@ -75,6 +76,23 @@ class Encoder:
                 raise UsageError(f"presets of {self.name}: {given}; not {preset!r}")
             chosen[self.preset_option] = preset
         return chosen
+
+
+@functools.cache
+def repeatable(name: str) -> dict[str, str]:
+    """Options without which an encoder makes other bits of the same frames from run to run.
+
+    x264's AVX-512 code for macroblock trees reads memory that nobody wrote where a picture is not a multiple of 128
+    pixels wide (measured with FFmpeg 8's x264 core 165); without it, its output is the same and as quickly made.
+    """
+    if name != "libx264":
+        return {}
+    try:
+        from numpy._core._multiarray_umath import __cpu_features__ as features
+    except ImportError:  # numpy 1
+        from numpy.core._multiarray_umath import __cpu_features__ as features
+    # Named outright they would be used where they are missing too.
+    return {"x264-params": "asm=FMA3,LZCNT,BMI2,AVX2"} if features.get("AVX512_SKX") else {}
 
 
 _X26_PRESETS = (

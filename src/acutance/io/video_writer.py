@@ -14,7 +14,7 @@ from acutance.errors import AcutanceError, OutputError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.io._checks import check_dimensions
 from acutance.io._copy import StreamCopier
-from acutance.io._encoders import choose_encoder, container_format
+from acutance.io._encoders import choose_encoder, container_format, repeatable
 from acutance.io.files import AtomicOutput, output_error
 from acutance.io.video import VideoReader
 
@@ -221,7 +221,7 @@ class VideoWriter:
         self, output: av.container.OutputContainer, copier: StreamCopier | None
     ) -> "av.video.stream.VideoStream":
         info = self.template.info
-        options = dict(self._options)
+        options = {**self._options, **repeatable(self.encoder)}
         location = info.colour.chroma_location
         if location and not info.pix_fmt.startswith("gray"):
             options["chroma_sample_location"] = CHROMA_LOCATIONS[location]
