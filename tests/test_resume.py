@@ -40,7 +40,7 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip without a steady rate, with B-frames, and with sound."""
     steps = np.random.default_rng(0).integers(1, 9, FRAMES)
     times = [int(t) for t in np.cumsum(steps) * 128]
-    return make_clip(tmp_path_factory.mktemp("clip") / "in.mp4", size=(96, 64), pts=times, audio=True)
+    return make_clip(tmp_path_factory.mktemp("clip") / "in.mp4", size=(160, 96), pts=times, audio=True)
 
 
 @pytest.fixture(scope="module")

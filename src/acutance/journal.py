@@ -117,6 +117,7 @@ class Journal:
         self._identity, self._resume, self._overwrite = identity, resume, overwrite
         self._lock: FileLock | None = None
         self._hash = ""
+        self._left = False
 
     @property
     def frames(self) -> int:
@@ -183,6 +184,8 @@ class Journal:
 
     def append(self, entry: Entry) -> None:
         """Add a segment, whose file is on the disk. Raises OutputError."""
+        if self._left:  # by a caller that did not wait for the thread that encodes
+            raise OutputError(f"{self.target}: the job has ended")
         try:
             if not self.entries:
                 self._append({"job": self._identity, "overwrite": self._overwrite})
@@ -214,6 +217,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left = True
         if error is not None and self.entries and not isinstance(error, _LOST):
             if self._lock is not None:
                 self._lock.close()

@@ -54,6 +54,8 @@ class SegmentedVideoWriter(VideoWriter):
         self._atomic.before_commit = lambda: call(self._atomic.temporary)
 
     def write(self, frame: Frame) -> None:
+        if self._closed:
+            raise OutputError(f"{self.path}: is not open for writing")
         picture, _ = self._timed(frame)
         try:
             if self._segment is None:
