@@ -2,7 +2,10 @@
 
 import functools
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+
+import numpy as np
 
 from acutance._av import av
 from acutance.errors import OutputError, UsageError
@@ -87,11 +90,9 @@ def repeatable(name: str) -> dict[str, str]:
     """
     if name != "libx264":
         return {}
-    try:
-        from numpy._core._multiarray_umath import __cpu_features__ as features
-    except ImportError:  # numpy 1
-        from numpy.core._multiarray_umath import __cpu_features__ as features
-    # Named outright they would be used where they are missing too.
+    core = "numpy._core" if np.__version__ >= "2" else "numpy.core"
+    features = import_module(f"{core}._multiarray_umath").__cpu_features__
+    # Named where they are missing, x264 would use them all the same.
     return {"x264-params": "asm=FMA3,LZCNT,BMI2,AVX2"} if features.get("AVX512_SKX") else {}
 
 
