@@ -76,7 +76,7 @@ def measure(folder: Path, pythons: Sequence[str]) -> dict[str, Any]:
 
     environment = Environment(folder / "user")
     environment.install(built.wheel)
-    environments = [_tried(environment, built.wheel)]
+    environments = [_tried(environment, built.wheel, "the newest")]
     installed, fetched = environment.sizes(), environment.fetched()
     if sum(installed.values()) >= LIMIT or "torch" in installed:
         raise PackageError(f"the base install has grown past {LIMIT} bytes, or brings torch: {installed}")
@@ -86,14 +86,15 @@ def measure(folder: Path, pythons: Sequence[str]) -> dict[str, Any]:
 
     without = Environment(folder / "without")
     without.install(pure)
-    environments.append(_tried(without, pure, "--pure"))
+    environments.append(_tried(without, pure, "the newest", "--pure"))
     lowest = [re.sub(r">=([\d.]+).*", r"==\1", requirement) for requirement in dependencies(ROOT)]
     oldest = Environment(folder / "oldest")
     oldest.install(built.wheel, *lowest)
-    environments.append(_tried(oldest, built.wheel))
-    environments += _other_pythons(folder, built, pythons)
+    environments.append(_tried(oldest, built.wheel, "the oldest"))
+    others = _other_pythons(folder, built, pythons)
+    minors = [tried["python"].rpartition(".")[0] for tried in others]
     return {
-        "command": "python benchmarks/packages.py --update-readme README.md",
+        "command": " ".join(["python benchmarks/packages.py", *(f"--python python{minor}" for minor in minors)]),
         "date": datetime.now(UTC).date().isoformat(),
         "versions": versions_of(["acutance", "build", "scikit-build-core", "auditwheel", "cibuildwheel", "pipx", "uv"]),
         "sdist": built.sdist.stat().st_size,
@@ -103,7 +104,7 @@ def measure(folder: Path, pythons: Sequence[str]) -> dict[str, Any]:
         "installed": installed,
         "fetched": fetched,
         "lowest": lowest,
-        "environments": environments,
+        "environments": [*environments, *others],
     }
 
 
@@ -142,10 +143,10 @@ def survey(folder: Path) -> dict[str, Any]:
     return {"emulated": emulated, "manylinux": _manylinux(wheel, folder), "platforms": platforms}
 
 
-def _tried(environment: Environment, wheel: Path, *arguments: str) -> dict[str, Any]:
-    tell(f"{wheel.name} on Python {environment.version}")
+def _tried(environment: Environment, wheel: Path, beside: str, *arguments: str) -> dict[str, Any]:
+    tell(f"{wheel.name} on Python {environment.version}, beside {beside} of what it needs")
     passed = environment.smoke(*arguments)
-    return {"python": environment.version, "wheel": wheel.name, "passed": passed}
+    return {"python": environment.version, "wheel": wheel.name, "needs": beside, "passed": passed}
 
 
 def _other_pythons(folder: Path, built: Built, pythons: Sequence[str]) -> list[dict[str, Any]]:
@@ -158,7 +159,7 @@ def _other_pythons(folder: Path, built: Built, pythons: Sequence[str]) -> list[d
             wheel = wheel_for(environment.python, built.sdist, folder / f"wheel{index}")
             audit(wheel)
         environment.install(wheel)
-        tried.append(_tried(environment, wheel))
+        tried.append(_tried(environment, wheel, "the newest"))
     return tried
 
 
