@@ -49,10 +49,10 @@ def arrange(moment: str) -> Callable[[int, int], None]:
         return lambda done, _: die() if done == 23 else None
     if moment == "with a segment finished and not in the journal":
         count = iter(range(1, 100))
-        Journal.append = lambda self, entry: die() if next(count) == 2 else append(self, entry)  # type: ignore[method-assign]
+        Journal.append = lambda self, entry: die() if next(count) == 2 else append(self, entry)
     elif moment == "with a segment in the journal":
         died = _after(2)
-        Journal.append = lambda self, entry: [append(self, entry), died()]  # type: ignore[method-assign,assignment,return-value]
+        Journal.append = lambda self, entry: [append(self, entry), died()]
     elif moment == "while the segments are joined":
 
         def packets(*arguments: Any, **options: Any) -> Any:
@@ -65,9 +65,9 @@ def arrange(moment: str) -> Callable[[int, int], None]:
     elif moment == "before the output gets its name":
         from pathlib import Path
 
-        Path.replace = die  # type: ignore[method-assign,assignment]
+        Path.replace = die
     elif moment == "when the output has its name":
-        files.AtomicOutput.commit = lambda self: [commit(self), die()]  # type: ignore[method-assign,assignment,return-value]
+        files.AtomicOutput.commit = lambda self: [commit(self), die()]
     return lambda *_: None
 
 

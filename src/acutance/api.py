@@ -62,7 +62,8 @@ class Sharpener:
         return self.inner.frames(frames)
 
     def video(self, source: str | Path, target: str | Path, **options: Any) -> JobReport:
-        """Sharpen a video file; options are those of :func:`acutance.pipeline.sharpen_video`, such as ``progress``.
+        """Sharpen a video file; options are those of :func:`acutance.pipeline.sharpen_video`, such as ``progress``, and
+        ``resume``, with which a job that was killed goes on.
 
         ``tiles`` of the report says how many tiles were computed, passed through and reused.
         """

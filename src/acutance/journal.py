@@ -160,7 +160,7 @@ class Journal:
             )
         if contents.altered and not self._overwrite:
             raise ResumeError(
-                f"{self.target}: the journal of its unfinished job was altered and cannot be gone on with; "
+                f"{self.target}: the journal of its unfinished job was altered, or is of another version; "
                 "--overwrite starts over"
             )
         if begun and self._resume:
@@ -324,7 +324,7 @@ def _good(folder: Path, entries: list[Entry]) -> Iterator[Entry]:
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What is not as it was, in words."""
     return [
-        f"{name} was {before.get(name, 'not known')} and is {now.get(name, 'not known')}"
+        f"{name} was {before.get(name, 'not given')} and is {now.get(name, 'not given')}"
         for name in {**before, **now}
         if before.get(name) != now.get(name)
     ]
