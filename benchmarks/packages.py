@@ -14,6 +14,7 @@ benchmarks/results/packages.json.
 
 import argparse
 import os
+import platform
 import re
 import shlex
 import sys
@@ -126,21 +127,26 @@ def survey(folder: Path) -> dict[str, Any]:
     emulated, arm = old_processors(environment), engine_on_arm(ROOT, folder / "arm")
     tell("platforms")
     configured, needed = built_by_configuration(ROOT), dependencies(ROOT)
-    strangers = set(configured) - {platform.builds for platform in PLATFORMS}
+    strangers = set(configured) - {place.builds for place in PLATFORMS}
     if strangers:
         raise PackageError(f"cibuildwheel is set to build what benchmarks/_packages/platforms.py lacks: {strangers}")
-    here = f"manylinux_{run('uname', '-m').strip()}" if sys.platform == "linux" else ""
+    here = f"manylinux_{platform.machine()}" if sys.platform == "linux" else ""
     platforms = [
         {
-            "name": platform.name,
-            "wheels": configured.get(platform.builds, []),
-            "lacking": lacking(platform, needed, folder / "nowhere"),
-            "here": platform.builds == here,
-            "engine_emulated": arm and platform.builds == "manylinux_aarch64",
+            "name": place.name,
+            "wheels": configured.get(place.builds, []),
+            "lacking": lacking(place, needed, folder / "nowhere"),
+            "here": place.builds == here,
+            "engine_emulated": arm and place.builds == "manylinux_aarch64",
         }
-        for platform in PLATFORMS
+        for place in PLATFORMS
     ]
-    return {"emulated": emulated, "manylinux": _manylinux(wheel, folder), "platforms": platforms}
+    return {
+        "emulated": emulated,
+        "libc": " ".join(platform.libc_ver()),
+        "manylinux": _manylinux(wheel, folder),
+        "platforms": platforms,
+    }
 
 
 def _tried(environment: Environment, wheel: Path, beside: str, *arguments: str) -> dict[str, Any]:

@@ -39,15 +39,16 @@ def _platforms(report: dict[str, Any]) -> str:
     rows = []
     for platform in report["platforms"]:
         wheels = ", ".join(platform["wheels"])
+        lacking = f"{', '.join(platform['lacking']) or 'acutance'} without wheels"
         if platform["here"]:
-            state = f"tested here: Python {tested}"
+            state = f"tested here ({report['libc']}): Python {tested}"
+        elif wheels:
+            state = "built by configuration" + (f", but {lacking}" if platform["lacking"] else "")
         else:
-            state = "built by configuration" if wheels else "not supported"
+            state = f"not supported: {lacking}"
         if platform["engine_emulated"]:
             state += "; the engine tried, emulated"
-        if platform["lacking"]:
-            state += f": {', '.join(platform['lacking'])} without wheels"
-        rows.append([platform["name"], wheels or "–", state])
+        rows.append([platform["name"], f"{wheels} and newer" if wheels else "–", state])
     rows.append(["others that have what it needs", "–", "from the sdist; without a C++17 compiler numpy, slowly"])
     return render(["platform", "wheels", "state"], rows, markdown=True)
 
@@ -58,8 +59,9 @@ def _footnote(report: dict[str, Any]) -> str:
     return (
         "Tried by `tests/smoke/installed.py` in clean environments: the wheel made of the sdist, the same bytes as "
         f"the one made of a clone, with the newest of what it needs and the oldest ({lowest}), {emulated}through pipx "
-        "and uvx; and the wheel without the engine. By configuration: cibuildwheel's, not run here; pip finds wheels "
-        f"of all that is needed there. Measured {report['date']} by `{report['command']}`."
+        f"and uvx; and the wheel without the engine. auditwheel takes what is built here for {report['manylinux']}. By "
+        "configuration: cibuildwheel's, not run here; pip was asked for wheels of what is needed there. "
+        f"Measured {report['date']} by `{report['command']}`."
     )
 
 
