@@ -10,10 +10,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from acutance.cli.main import main  # noqa: E402
 from acutance.distill.checkpoint import load_checkpoint  # noqa: E402
 from acutance.distill.log import read_log  # noqa: E402
 from acutance.distill.losses import LOSSES, Prediction  # noqa: E402
+from acutance.distill.network import interface_towards  # noqa: E402
 from acutance.distill.options import load_config  # noqa: E402
 from acutance.distill.peer_store import PeerStore  # noqa: E402
 from acutance.distill.place import Place, find_place  # noqa: E402
@@ -432,6 +435,12 @@ def test_fresh_is_refused_where_it_would_be_so_again_and_again(launched, capsys,
     assert "--max-restarts 0" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_the_network_towards_an_address_is_found():
+    assert interface_towards("127.0.0.1", 29500) == "lo"
+    assert interface_towards("nowhere.invalid", 29500) is None
+
+
 @pytest.mark.parametrize("timeout", [0.0, -1.0])
 def test_a_time_out_is_positive(timeout):
     with pytest.raises(UsageError, match="must be positive"):
@@ -539,6 +548,19 @@ def test_a_peer_that_leaves_says_why_to_those_who_wait(stores):
     with pytest.raises(PeerError, match="rank 1 has ended: its disk is full"):
         first.gather(None)
     assert time.monotonic() - started < PEER_TIMEOUT / 2
+
+
+def test_a_store_that_no_longer_answers_is_given_up(stores):
+    """As when the network goes: torch would wait for the answer for a quarter of an hour, deaf to Ctrl-C."""
+    first, _ = stores(_free_port(), timeout=2.0)
+    back = threading.Event()
+    first.own = SimpleNamespace(**dict.fromkeys(("set", "get", "check", "compare_set"), lambda *_: back.wait()))
+    try:
+        with pytest.raises(PeerError, match=r"127\.0\.0\.1:\d+: the store there does not answer, waited for 2 s"):
+            first.gather(None)
+        assert first.why_one_left() == ""
+    finally:
+        back.set()
 
 
 def test_a_store_that_outlives_its_processes_is_no_news_to_the_next(stores):

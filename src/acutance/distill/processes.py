@@ -1,6 +1,7 @@
 """The processes that share a training run: what they divide among them, exchange, and must agree on."""
 
 import io
+import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -12,8 +13,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from acutance.distill.peer_store import PeerStore, first_line
+from acutance.distill.network import interface_towards
+from acutance.distill.peer_store import PeerStore
 from acutance.distill.place import Place
+from acutance.distill.rendezvous import first_line
 from acutance.errors import AcutanceError, ConfigError, PeerError, UsageError
 
 __all__ = ["ALONE", "Processes", "join"]
@@ -108,6 +111,9 @@ class _Joined(Processes):
             raise UsageError("this build of torch comes without gloo: a run cannot be shared by several processes")
         super().__init__(place)
         self._store = PeerStore(place, timeout=timeout)
+        # Else gloo tells the others what this machine's own name means to itself, often 127.0.0.1.
+        if interface := interface_towards(place.address, place.port):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         try:
             self._together(
                 lambda: dist.init_process_group(
