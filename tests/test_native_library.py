@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from acutance import __version__
 from acutance.engine.integer import convert
 from acutance.engine.numpy_engine import NumpyEngine
 from acutance.zoo import find_student
@@ -60,7 +61,8 @@ def test_a_c_program_finds_links_and_uses_the_library(tmp_path: Path) -> None:
     user.mkdir()
     shutil.copy(ROOT / "native/examples/acutance_pgm.c", user)
     (user / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.18)\nproject(user C CXX)\nfind_package(acutance REQUIRED)\n"
+        "cmake_minimum_required(VERSION 3.18)\nproject(user C CXX)\n"
+        f"find_package(acutance {__version__} EXACT REQUIRED)\n"
         "add_executable(acutance_pgm acutance_pgm.c)\ntarget_link_libraries(acutance_pgm acutance::acutance)\n"
         "set_target_properties(acutance_pgm PROPERTIES LINKER_LANGUAGE CXX)\n"
     )
