@@ -3,9 +3,10 @@
     python benchmarks/precision.py --data FOLDER --update-readme README.md
     python benchmarks/precision.py --from-json --update-readme README.md
 
-FOLDER (or ACUTANCE_DATA) holds ``test/Set5``, ``test/Set14``, ``clips``, and ``train/cid22``, 32 of whose pictures int8 is
-calibrated with. Every precision is a file as ``acutance export`` writes it, run by the library it is for; int16 is the native
-engine. PSNR is of luma, bytes in and bytes out, as video has it (so a little below that of unrounded luma elsewhere).
+FOLDER (or ACUTANCE_DATA) holds ``test/Set5``, ``test/Set14``, ``clips``, and ``train/cid22``, 32 of whose pictures int8
+is calibrated with. Every precision is a file as ``acutance export`` writes it, run by the library it is for; int16 is
+the native engine. PSNR is of luma, bytes in and bytes out, as video has it (so a little below that of unrounded luma
+elsewhere).
 Speed: 1080p frames of a clip, all in one process, in turns, on every core; the ratios within the run are what counts.
 """
 
@@ -100,7 +101,8 @@ def _tier(
     student: Student, trained: Student | None, data: Path, pictures: list[Any], frames: list[Luma], rounds: int
 ) -> dict[str, Any]:
     judged = {
-        name: list(examples(student.spec, (file.load() for file in ImageFolder(data / "test" / name)))) for name in SETS
+        name: list(examples(student.spec, (f.load() for f in ImageFolder(data / "test" / name)), whole=True))
+        for name in SETS
     }
     calibration = calibration_planes(student.spec, pictures)
     rows: list[dict[str, Any]] = []
@@ -123,8 +125,7 @@ def _tier(
                 source, Path(folder) / f"{number}{suffix}", to=to, precision=precision, limits=NO_LIMITS,
                 pictures=judged["Set5"][:1], calibration=calibration if precision == "int8" else (),
             )  # fmt: skip
-            multiple = student.spec.shape.unshuffle
-            add(what, LIBRARIES[to], sum(made.files.values()), open_exported(made.path, multiple=multiple))
+            add(what, LIBRARIES[to], sum(made.files.values()), open_exported(made.path))
     contenders = [
         Contender(str(i), lambda n, run=run: run(frames[n % len(frames)]), 10 if i == 0 else 2)
         for i, run in enumerate(runs)

@@ -39,10 +39,16 @@ NEEDS = {"onnx": ("onnx", "onnxruntime"), "tensorrt": ("onnx", "onnxruntime"), "
 INT16 = Limits(2, 55.0, 0.01)
 """Of the integer engines: 15 bits of activation. On pictures; on extreme contrast they saturate (docs/engine.md)."""
 EXPORTS = [f"{to}-{precision}" for to, kind in FORMATS.items() for precision in kind.precisions]
-STUDENTS = ("tiny", "fast-clean-x2", "fast-call-x3-4")
+STUDENTS = ("tiny", "fast-clean-x2", "fast-call-x3-4", "fast-clean-x2-int8")
+TRAINED = Path(__file__).resolve().parents[1] / "training" / "int8"
 
 
 def _student(name: str, student_file: Path) -> Student:
+    if name.endswith("-int8"):
+        path = TRAINED / f"{name}.safetensors"
+        if not path.is_file():
+            pytest.skip("needs the training folder of a clone")
+        return load_student(path)
     return load_student(student_file) if name == "tiny" else find_student(name)
 
 
@@ -70,8 +76,7 @@ def runner(
     export_student(
         student, path, to=kind, precision=what, pictures=judged, calibration=calibration, limits=Limits(None, 0.0, 99.0)
     )
-    multiple = 1 if FORMATS[kind].any_size else student.spec.shape.unshuffle
-    return what, open_exported(path, multiple=multiple)
+    return what, open_exported(path)
 
 
 @pytest.fixture

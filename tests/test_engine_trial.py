@@ -96,7 +96,9 @@ def test_a_trial_is_made_once_for_a_machine_and_a_shape(
     assert len(json.loads(empty_memory.read_text())) == 2
 
 
-@pytest.mark.parametrize("torn", ["", "{", "[]", '{"x": 1}', '{"x": {"fps": {}, "failed": {}, "chosen": "native"}}'])
+@pytest.mark.parametrize(
+    "torn", ["", "{", "[]", "[" * 100_000, '{"x": 1}', '{"x": {"fps": {}, "failed": {}, "chosen": "native"}}']
+)
 def test_a_memory_that_cannot_be_read_is_made_anew(
     opener: Callable[[dict[str, float]], Callable[[str], Engine]], empty_memory: Path, student_file: Path, torn: str
 ) -> None:
@@ -155,3 +157,82 @@ def test_a_graphics_card_that_this_build_lacks_says_which_build_has_it(student_f
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(EngineError, match=r"built without cuda.*onnxruntime-gpu"):
         open_engine(load_student(student_file), "onnxruntime:cuda")
+
+
+def test_an_engine_that_raises_what_it_likes_costs_itself_alone(
+    opener: Callable[[dict[str, float]], Callable[[str], Engine]],
+) -> None:
+    def open_one(name: str) -> Engine:
+        if name == "openvino":
+            raise RuntimeError("a driver\n  is missing")
+        return opener({"native": 0.01})(name)
+
+    found = trial.run_trial(["native", "openvino"], open_one)
+    assert found.chosen == "native"
+    assert found.failed == {"openvino": "a driver is missing"}
+    with pytest.raises(EngineError, match="no engine runs here: openvino: a driver is missing"):
+        trial.run_trial(["openvino"], open_one)
+
+
+def test_what_was_chosen_and_has_gone_is_chosen_again(empty_memory: Path, student_file: Path) -> None:
+    student = load_student(student_file)
+    if default_trial(student) is None:
+        pytest.skip("one engine alone is installed")
+    kept = json.loads(empty_memory.read_text())
+    for entry in kept.values():
+        entry["chosen"] = "onnxruntime:abacus"
+        entry["fps"]["onnxruntime:abacus"] = 1e6
+    empty_memory.write_text(json.dumps(kept))
+    trial._of_this_process.clear()
+    assert default_engine(student) == "onnxruntime:abacus"
+    assert open_engine(student).name in available_engines()
+    assert "abacus" not in empty_memory.read_text()
+
+
+def test_a_user_without_a_home_has_a_default_engine(student_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", staticmethod(homeless))
+    monkeypatch.setattr(trial, "_of_this_process", {})
+    assert open_engine(load_student(student_file)).name in available_engines()
+
+
+def test_a_library_that_is_too_old_leaves_the_others_alone(
+    empty_memory: Path, student_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    import sys
+    from types import ModuleType
+
+    if "onnxruntime" not in available_engines() or "native" not in available_engines():
+        pytest.skip("needs the native engine and onnxruntime")
+    from acutance.cli.main import main
+
+    old = ModuleType("onnxruntime")
+    old.__version__ = "1.19.0"  # type: ignore[attr-defined]
+    old.__spec__ = sys.modules["onnxruntime"].__spec__ if "onnxruntime" in sys.modules else None
+    monkeypatch.setitem(sys.modules, "onnxruntime", old)
+    if old.__spec__ is None:
+        from importlib.machinery import ModuleSpec
+
+        old.__spec__ = ModuleSpec("onnxruntime", None)
+    found = default_trial(load_student(student_file))
+    assert found is not None
+    assert found.chosen == "native"
+    assert "1.20 or newer" in found.failed["onnxruntime"]
+    assert main(["doctor", "--no-trial"]) == 0
+    assert main(["bench", "--seconds", "0.3", "--engine", "onnxruntime"]) == 12
+    assert "1.20 or newer" in capsys.readouterr().err
+
+
+def test_doctor_that_may_not_try_says_that_nothing_was_tried(
+    empty_memory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from acutance.cli.main import main
+
+    assert main(["doctor", "--no-trial"]) == 0
+    said = capsys.readouterr().out
+    assert ("not tried yet" in said) == (len(set(available_engines()) - {"numpy"}) > 1)
+    assert not empty_memory.exists()

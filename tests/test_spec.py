@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from acutance.errors import InputNotFoundError, ModelError
-from acutance.spec import StudentShape, StudentSpec, load_student, save_student
+from acutance.spec import Student, StudentShape, StudentSpec, load_student, save_student
 
 
 def test_a_saved_student_is_read_back_equal(student_file: Path, tmp_path: Path) -> None:
@@ -120,3 +120,55 @@ def test_a_file_from_before_there_were_thresholds_computes_everything() -> None:
     old = json.loads(spec.to_json())
     del old["threshold"]
     assert StudentSpec.from_json(json.dumps(old), source="x") == replace(spec, threshold=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"name": "../escaped"}, "name must be letters"),
+        ({"name": "a\x1b[31m"}, "name must be letters"),
+        ({"name": ""}, "name must be letters"),
+        ({"factors": []}, "factors must be numbers"),
+        ({"factors": [float("nan")]}, "factors must be numbers"),
+        ({"factors": "22"}, "'factors' must be a list"),
+        ({"steps": "x"}, "steps must be an integer"),
+        ({"quality": {"Set5": {"psnr_y": "good"}}}, "quality must be numbers"),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(change: dict[str, object], reason: str) -> None:
+    said = {
+        "format": 1, "name": "a-clean-x2", "tier": "fast", "task": "clean", "factors": [2.0],
+        "shape": {"unshuffle": 2, "channels": 4, "depth": 1}, **change,
+    }  # fmt: skip
+    with pytest.raises(ModelError, match=reason):
+        StudentSpec.from_json(json.dumps(said), source="it")
+
+
+def test_what_a_student_says_of_int8_must_be_so(tmp_path: Path) -> None:
+    shape = StudentShape(2, 4, 0)
+    spec = StudentSpec("a-clean-x2", "fast", "clean", (2.0,), shape)
+    rng = np.random.default_rng(0)
+
+    def tensors(*, on_grid: bool, first: float) -> dict[str, object]:
+        made: dict[str, object] = {}
+        for i, (inputs, outputs) in enumerate(shape.layer_channels):
+            weight = rng.integers(-126, 127, (outputs, inputs, 3, 3)).astype(np.float32)
+            weight[:, 0, 0, 0] = 127
+            made[f"conv{i}.weight"] = weight * np.float32(0.01) + (0 if on_grid else rng.normal(0, 0.002, weight.shape))
+            made[f"conv{i}.bias"] = np.zeros(outputs, np.float32)
+            made[f"conv{i}.reads"] = np.array([first if i == 0 else 0.02, 0 if i == 0 else 7], np.float32)
+        made["conv0.slope"] = np.zeros(4, np.float32)
+        return made
+
+    good = Student.from_tensors(spec, tensors(on_grid=True, first=1 / 255), source="it")
+    assert good.quantized
+    save_student(good, tmp_path / "a.safetensors")
+    assert load_student(tmp_path / "a.safetensors").layers[1].reads == good.layers[1].reads
+    with pytest.raises(ModelError, match="not on int8's grid"):
+        Student.from_tensors(spec, tensors(on_grid=False, first=1 / 255), source="it")
+    with pytest.raises(ModelError, match="does not read 8-bit luma as it is"):
+        Student.from_tensors(spec, tensors(on_grid=True, first=1 / 200), source="it")
+    broken = tensors(on_grid=True, first=1 / 255)
+    broken["conv1.reads"] = np.array([0.02, 300], np.float32)
+    with pytest.raises(ModelError, match="zero point from 0 to 255"):
+        Student.from_tensors(spec, broken, source="it")

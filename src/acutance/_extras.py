@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -37,14 +38,18 @@ def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> Modu
 @contextlib.contextmanager
 def _hidden(name: str) -> Iterator[None]:
     """Let what is imported meanwhile not find a module, unless it is there already."""
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment] # an import of it raises ImportError
-    try:
-        yield
-    finally:
-        sys.modules.pop(name, None)
+    with _one_at_a_time:  # else one that leaves would show it to another that is still importing
+        if name in sys.modules:
+            yield
+            return
+        sys.modules[name] = None  # type: ignore[assignment] # an import of it raises ImportError
+        try:
+            yield
+        finally:
+            sys.modules.pop(name, None)
+
+
+_one_at_a_time = threading.RLock()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

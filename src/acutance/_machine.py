@@ -21,11 +21,21 @@ def processor_name() -> str:
 
 
 def cache_folder() -> Path:
-    """The user's cache folder of this program, as the platform has it; not made here."""
+    """The user's cache folder of this program, as the platform has it; not made here.
+
+    Raises FileNotFoundError where the user has no home.
+    """
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
-        return (Path(base) if base else Path.home() / "AppData" / "Local") / "acutance" / "Cache"
+        return (Path(base) if base else _home() / "AppData" / "Local") / "acutance" / "Cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "acutance"
+        return _home() / "Library" / "Caches" / "acutance"
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "acutance"
+    return (Path(base) if base else _home() / ".cache") / "acutance"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:  # a container's user that nobody has heard of
+        raise FileNotFoundError(f"this user has no home folder: {error}") from error

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -16,6 +17,8 @@ __all__ = ["ConvLayer", "Student", "StudentShape", "StudentSpec", "load_student"
 
 FORMAT_VERSION = 1
 _METADATA_KEY = "acutance"
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
+_LARGEST_FACTOR = 64
 _LARGEST_FILE = 64 << 20  # a student is kilobytes; refuse to map something else
 
 
@@ -71,7 +74,8 @@ class StudentSpec:
     quality: measured figures, by test set, such as ``{"Set5": {"psnr_y": 36.9, "ssim_y": 0.95}}``.
     threshold: tiles of video less active than this, in 8-bit code values, pass through where nothing else is asked for
     (:class:`acutance.engine.TileOptions`); chosen so that calls lose next to nothing. 0: everything is computed.
-    Raises ModelError for a threshold that is no integer from 0.
+    Raises ModelError for what is not so: a name that could not be a file's, factors that are none, figures that are
+    not numbers.
     """
 
     name: str
@@ -89,6 +93,15 @@ class StudentSpec:
     threshold: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise ModelError(f"student name must be letters, digits, '.', '_' and '-', not {self.name!r}")
+        if not self.factors or not all(_is_figure(f) and 0 < f <= _LARGEST_FACTOR for f in self.factors):
+            raise ModelError(f"student factors must be numbers above 0, not {list(self.factors)!r}")
+        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 0:
+            raise ModelError(f"student steps must be an integer from 0, not {self.steps!r}")
+        for figures in self.quality.values():
+            if not all(_is_figure(figure) for figure in figures.values()):
+                raise ModelError(f"student quality must be numbers, not {dict(figures)!r}")
         if not isinstance(self.threshold, int) or isinstance(self.threshold, bool) or self.threshold < 0:
             raise ModelError(f"student threshold must be an integer from 0, not {self.threshold!r}")
 
@@ -108,6 +121,8 @@ class StudentSpec:
             if unknown:
                 raise ModelError(f"unknown model metadata {sorted(unknown)}")
             raw["shape"] = StudentShape(**raw["shape"])
+            if not isinstance(raw["factors"], list):
+                raise ModelError(f"model metadata 'factors' must be a list, not {raw['factors']!r}")
             raw["factors"] = tuple(float(f) for f in raw["factors"])
             for f in fields(cls):
                 if f.type is str and not isinstance(raw.get(f.name, ""), str):
@@ -120,6 +135,10 @@ class StudentSpec:
             raise ModelError(f"{source}: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{source}: model metadata cannot be read: {error}") from error
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +221,19 @@ class Student:
         )
         if left:
             raise ModelError(f"{source}: unknown tensors {sorted(left)}")
+        if quantized:
+            _check_grid(layers, source)
         return cls(spec, layers)
+
+
+def _check_grid(layers: tuple[ConvLayer, ...], source: str) -> None:
+    """That what a student says of int8 is so: its weights lie on int8's grid, and it reads luma in its own codes."""
+    if layers[0].reads != (float(np.float32(1 / 255)), 0):
+        raise ModelError(f"{source}: its first layer does not read 8-bit luma as it is")
+    for i, layer in enumerate(layers):
+        steps = np.maximum(np.abs(layer.weight).max(axis=(1, 2, 3), keepdims=True) / 127, 1e-12)
+        if np.abs(layer.weight / steps - np.rint(layer.weight / steps)).max() > 1e-3:
+            raise ModelError(f"{source}: tensor conv{i}.weight is not on int8's grid, and its reads say that it is")
 
 
 def load_student(path: str | Path) -> Student:

@@ -2,7 +2,7 @@
 
 import json
 import math
-import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from acutance import __version__
-from acutance.errors import UsageError
+from acutance.errors import AcutanceError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +76,9 @@ class _Entry:
 def run(options: Options) -> int:
     if not 0.1 <= options.seconds <= 3600:
         raise UsageError(f"--seconds lies between 0.1 and 3600, not {options.seconds:g}")
-    threads = options.threads if options.threads is not None else os.cpu_count() or 1
+    from acutance.engine.base import usable_cores
+
+    threads = options.threads if options.threads is not None else usable_cores()
     if threads < 1:
         raise UsageError(f"--threads must be at least 1, not {threads}")
     report = _measure(options.seconds, threads, options.engine)
@@ -124,7 +126,13 @@ def _entries(threads: int, engines: Sequence[str]) -> Iterator[_Entry]:
     students = [find_student(tier) for tier in tiers]
     for name in engines or available_engines():
         for student in students:
-            yield _Entry(student, open_engine(student, name, threads=threads))
+            try:
+                yield _Entry(student, open_engine(student, name, threads=threads))
+            except AcutanceError as error:
+                if engines:
+                    raise
+                print(f"acutance: {name} is left out: {error}", file=sys.stderr)
+                break
 
 
 def _scene() -> dict[tuple[int, int], list["Luma"]]:

@@ -1,5 +1,6 @@
 """``acutance doctor``."""
 
+import contextlib
 import json
 import os
 import platform
@@ -47,11 +48,10 @@ def run(options: Options) -> int:
 
 def _findings(*, trial: bool) -> dict[str, Any]:
     from acutance._machine import processor_name
-    from acutance.engine import available_engines, default_engine
-    from acutance.zoo import TIERS, find_student
+    from acutance.engine import available_engines
 
     engines = available_engines()
-    defaults = {tier: default_engine(find_student(tier)) for tier in TIERS}
+    defaults, why = _defaults(measure=trial)
     findings: dict[str, Any] = {
         "acutance": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -60,7 +60,7 @@ def _findings(*, trial: bool) -> dict[str, Any]:
         "libraries": [f"{name} {_version(name)}" for name in _LIBRARIES],
         "encoders": ", ".join(_encoders()) or "none: videos cannot be written",
         "engines": _engines(engines),
-        "default engine": _defaults(defaults),
+        "default engine": why,
         "models": _models(),
     }
     if trial:
@@ -94,36 +94,48 @@ def _encoders() -> list[str]:
 
 def _engines(available: Sequence[str]) -> list[str]:
     """One line for each, the preferred first; one about the native engine also where it is missing."""
-    from acutance.engine import NO_NATIVE_ENGINE
+    from acutance.engine import NO_NATIVE_ENGINE, variants
 
-    lines = list(available)
+    lines = [f"{name}: {', '.join(variants(name)) or 'no variants'}" if name != "numpy" else name for name in available]
     if "native" not in available:
         return [*lines, f"native: {NO_NATIVE_ENGINE}. {available[0]} runs the models instead, many times slower"]
-    from acutance.engine.native_engine import NativeEngine, instruction_sets
+    from acutance.engine.native_engine import NativeEngine
     from acutance.zoo import find_student
 
     engine = NativeEngine(find_student("fast"))
     threads = "1 thread" if engine.threads == 1 else f"{engine.threads} threads"
-    lines[0] += f": {engine.instruction_set} on {threads}; this processor runs {', '.join(instruction_sets())}"
+    lines[0] = f"native: {engine.instruction_set} on {threads}; this processor runs {', '.join(variants('native'))}"
     return lines
 
 
-def _defaults(defaults: dict[str, str]) -> list[str]:
-    """For each tier: what is taken where no engine is named, and why."""
-    from acutance.engine import NATIVE_COUNTS, default_trial
+def _defaults(*, measure: bool) -> tuple[dict[str, str], list[str]]:
+    """For each tier, what is taken where no engine is named; and a line each, which says why."""
+    from acutance.engine import NATIVE_COUNTS, available_engines, default_engine, default_trial
     from acutance.engine.trial import kept_in
-    from acutance.zoo import find_student
+    from acutance.errors import AcutanceError
+    from acutance.zoo import TIERS, find_student
 
+    chosen: dict[str, str] = {}
     lines = []
-    for tier, chosen in defaults.items():
-        trial = default_trial(find_student(tier))
-        lines.append(f"{tier}: {chosen}, " + ("as no other is installed" if trial is None else trial.explain()))
-    if any(default_trial(find_student(tier)) for tier in defaults):
-        lines.append(
-            f"(native is taken unless another is {NATIVE_COUNTS:g} times as fast: it alone leaves out tiles; "
-            f"kept in {kept_in()}, delete it to measure again)"
-        )
-    return lines
+    for tier in TIERS:
+        student = find_student(tier)
+        try:
+            trial = default_trial(student, measure=measure)
+            if trial is None and len(set(available_engines()) - {"numpy"}) > 1:
+                lines.append(f"{tier}: not tried yet; the first job does, or doctor without --no-trial")
+                continue
+            chosen[tier] = default_engine(student)
+        except AcutanceError as error:
+            lines.append(f"{tier}: none runs here: {error}")
+            continue
+        lines.append(f"{tier}: {chosen[tier]}, " + ("as no other is installed" if trial is None else trial.explain()))
+    if any("frames of" in line for line in lines):
+        with contextlib.suppress(OSError):
+            lines.append(
+                f"(native is taken unless another is {NATIVE_COUNTS:g} times as fast: it alone leaves out tiles; "
+                f"kept in {kept_in()}, delete it to measure again)"
+            )
+    return chosen, lines
 
 
 def _models() -> list[str]:

@@ -62,7 +62,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Export, judge, and print what came out."""
-    from acutance.export import FORMATS, LIMITS, check_export, examples, export_student
+    from acutance.export import FORMATS, LIMITS, check_export, examples, export_student, inspect_export
     from acutance.zoo import find_student
 
     if options.threads is not None and options.threads < 1:
@@ -70,24 +70,29 @@ def run(options: Options) -> int:
     student = find_student(options.model)
     to = options.to or _format_of(options.out)
     precision = options.precision or FORMATS[to].precisions[0]
+    if options.check and options.out is not None and options.precision is None:
+        precision = inspect_export(options.out).precision
     limits = _limits(LIMITS.get(precision), options.limit_db)
-    pictures, where = _pictures(options.pictures, _TEST)
+    pictures, where = _pictures(options.pictures, _TEST, "--pictures")
     judged = examples(student.spec, pictures)
     if options.check:
         if options.out is None:
             raise UsageError("--check judges a file: name it behind the model")
         found = check_export(
-            student, options.out, pictures=judged, precision=precision, strength=options.strength,
-            full_range=options.full_range, limits=limits, threads=options.threads,
+            student, options.out, pictures=judged, strength=options.strength, full_range=options.full_range,
+            limits=limits, threads=options.threads,
         )  # fmt: skip
         _print(options, {"path": options.out}, found, where, limits, [])
         return 0
     path = options.out or f"{student.spec.name}-{to}-{precision}{FORMATS[to].suffix}"
+    calibration, calibrated_on = _calibration(options, student, precision)
     made = export_student(
         student, path, to=to, pictures=judged, precision=precision, strength=options.strength,
-        full_range=options.full_range, calibration=_calibration(options, student, precision), limits=limits,
-        overwrite=options.overwrite, threads=options.threads,
+        full_range=options.full_range, calibration=calibration, limits=limits, overwrite=options.overwrite,
+        threads=options.threads,
     )  # fmt: skip
+    if calibrated_on:
+        made.notes.append(f"calibrated on {calibrated_on}")
     facts = {k: v for k, v in asdict(made).items() if k != "parity"} | {"path": str(made.path)}
     _print(options, facts, made.parity, where, limits, _lines(made, FORMATS[to].untested))
     return 0
@@ -109,7 +114,7 @@ def _limits(limits: "Limits | None", lost: float | None) -> "Limits | None":
 # -- pictures -------------------------------------------------------------------------------------------------------
 
 
-def _pictures(paths: Sequence[str], below_data: Path) -> "tuple[Iterator[Rgb], str]":
+def _pictures(paths: Sequence[str], below_data: Path, option: str) -> "tuple[Iterator[Rgb], str]":
     """Sharp pictures, and what they are in words."""
     from acutance.data.folders import ImageFile, ImageFolder
     from acutance.data.places import default_data_root
@@ -120,7 +125,7 @@ def _pictures(paths: Sequence[str], below_data: Path) -> "tuple[Iterator[Rgb], s
         for place in places:
             found += ImageFolder(place) if place.is_dir() else [ImageFile(place, place.name)]
         return (file.load() for file in found), ", ".join(place.name for place in places)
-    return _drawn(below_data), "drawn pictures (--pictures names real ones)"
+    return _drawn(below_data), f"drawn pictures ({option} names real ones)"
 
 
 def _drawn(instead_of: Path) -> "Iterator[Rgb]":
@@ -131,15 +136,16 @@ def _drawn(instead_of: Path) -> "Iterator[Rgb]":
     return islice(frames, 0, None, _DRAWN_APART)
 
 
-def _calibration(options: Options, student: "Student", precision: str) -> "list[NDArray[np.uint8]]":
+def _calibration(options: Options, student: "Student", precision: str) -> "tuple[list[NDArray[np.uint8]], str]":
+    """What int8's ranges are taken from, and what that is in words; nothing where none are needed."""
     from acutance.export import calibration_planes
 
     if precision != "int8" or student.quantized:
         if options.calibration:
             raise UsageError("--calibration is for int8 of a student that was not trained for it")
-        return []
-    pictures, _ = _pictures(options.calibration, _TRAIN)
-    return calibration_planes(student.spec, islice(pictures, _MOST_CALIBRATION))
+        return [], ""
+    pictures, where = _pictures(options.calibration, _TRAIN, "--calibration")
+    return calibration_planes(student.spec, islice(pictures, _MOST_CALIBRATION)), where
 
 
 # -- what comes out -------------------------------------------------------------------------------------------------

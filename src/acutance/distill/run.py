@@ -255,6 +255,9 @@ def _first_student(options: RunOptions, data_root: Path) -> nn.Module:
         trained = load_student(start)
         if trained.spec.shape != student_shape(options):
             raise ConfigError(f"{options.name}: {options.student.start} has another shape than {options.student.tier}")
+        mix = DegradationMix.from_list(options.data.degradations)
+        if (trained.spec.task, trained.spec.factors) != (options.student.task, tuple(sorted(set(mix.factors)))):
+            raise ConfigError(f"{options.name}: {options.student.start} was trained for another degradation")
         return QuantizedStudentNet(trained)
     student = build_student(options)
     _begin_with(student, load_teacher(start), options)

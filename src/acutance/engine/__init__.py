@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 from acutance.engine.base import TILE_ENGINES, Engine, Session, TileCounts, TileOptions
-from acutance.engine.trial import NATIVE_COUNTS, Trial, trial_for
+from acutance.engine.trial import NATIVE_COUNTS, Trial, remembered, trial_for
 from acutance.errors import EngineError, MissingExtraError
 from acutance.spec import Student
 
@@ -24,6 +24,7 @@ __all__ = [
     "default_engine",
     "default_trial",
     "open_engine",
+    "variants",
 ]
 
 
@@ -86,12 +87,15 @@ def default_engine(student: Student) -> str:
     return _candidates()[0] if trial is None else trial.chosen
 
 
-def default_trial(student: Student) -> Trial | None:
-    """The trial behind :func:`default_engine`, made now where none is remembered; None where there is no choice."""
+def default_trial(student: Student, *, measure: bool = True) -> Trial | None:
+    """The trial behind :func:`default_engine`; None where there is no choice.
+
+    measure: make it now where none is remembered, else return None. Raises AcutanceError where no engine runs.
+    """
     candidates = _candidates()
     if len(candidates) == 1:
         return None
-    return trial_for(student, candidates, lambda name: open_engine(student, name), _with_graphics_cards)
+    return _trial(student) if measure else remembered(student.spec.shape, candidates)
 
 
 def open_engine(student: Student, name: str = "auto", *, threads: int | None = None) -> Engine:
@@ -103,15 +107,30 @@ def open_engine(student: Student, name: str = "auto", *, threads: int | None = N
     Raises EngineError for a name that is unknown or cannot run here, MissingExtraError where a library is missing.
     """
     if name == "auto":
-        name = default_engine(student)
-        if "native" not in available_engines():
-            _warn_of_slowness(name)
+        return _open_default(student, threads)
     base, _, variant = name.partition(":")
     if base not in ENGINES:
         raise EngineError(f"engine {name!r} is unknown; known: auto, {', '.join(ENGINES)}")
     if base == "native" and not find_spec(_NEEDS["native"][0]):
         raise MissingExtraError(f"the native engine is {NO_NATIVE_ENGINE}")
     return ENGINES[base](student, threads, variant or None)
+
+
+def _open_default(student: Student, threads: int | None) -> Engine:
+    name = default_engine(student)
+    if "native" not in available_engines():
+        _warn_of_slowness(name)
+    try:
+        return open_engine(student, name, threads=threads)
+    except (EngineError, MissingExtraError):
+        if len(_candidates()) == 1:
+            raise
+        # What a trial chose on another day may have gone since: a card, a driver, a provider.
+        return open_engine(student, _trial(student, again=True).chosen, threads=threads)
+
+
+def _trial(student: Student, *, again: bool = False) -> Trial:
+    return trial_for(student, _candidates(), lambda name: open_engine(student, name), _with_graphics_cards, again=again)
 
 
 def _candidates() -> list[str]:
@@ -121,15 +140,32 @@ def _candidates() -> list[str]:
 
 def _with_graphics_cards(engines: Sequence[str]) -> list[str]:
     names = list(engines)
-    if "onnxruntime" in engines:
-        from acutance.engine.onnxruntime_engine import providers
-
-        names += [f"onnxruntime:{name}" for name in ("cuda", "directml") if name in providers()]
-    if "openvino" in engines:
-        from acutance.engine.openvino_engine import devices
-
-        names += [f"openvino:{name}" for name in devices() if name.startswith("gpu")]
+    for name in engines:
+        names += [f"{name}:{which}" for which in variants(name) if which.startswith(("cuda", "directml", "gpu"))]
     return names
+
+
+def variants(engine: str) -> list[str]:
+    """What may stand behind ``engine:`` here: instruction sets, ONNX Runtime's providers, OpenVINO's devices.
+
+    None where it has none, or where its library cannot be asked.
+    """
+    try:
+        if engine == "native":
+            from acutance.engine.native_engine import instruction_sets
+
+            return instruction_sets()
+        if engine == "onnxruntime":
+            from acutance.engine.onnxruntime_engine import providers
+
+            return providers()
+        if engine == "openvino":
+            from acutance.engine.openvino_engine import devices
+
+            return devices()
+    except Exception:  # of libraries of others; what is wrong with one is said when it is opened
+        return []
+    return []
 
 
 @functools.cache

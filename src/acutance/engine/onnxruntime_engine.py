@@ -11,13 +11,13 @@ from acutance.engine.graph_engine import GraphEngine, RunGraph
 from acutance.errors import EngineError
 from acutance.spec import Student
 
-__all__ = ["PROVIDERS", "OnnxRuntimeEngine", "open_onnx", "providers"]
+__all__ = ["PROVIDERS", "OnnxRuntimeEngine", "first_line", "open_onnx", "providers"]
 
 PROVIDERS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "cpu": [],
     "cuda": [("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": 0})],
     "tensorrt": [
-        ("TensorrtExecutionProvider", {"trt_fp16_enable": True, "trt_engine_cache_enable": True}),
+        ("TensorrtExecutionProvider", {"trt_fp16_enable": False}),
         ("CUDAExecutionProvider", {}),
     ],
     "directml": [("DmlExecutionProvider", {})],
@@ -58,7 +58,7 @@ def open_onnx(model: bytes | str, *, provider: str = "cpu", threads: int | None 
     try:
         session = runtime.InferenceSession(model, options, providers=[*chain, ("CPUExecutionProvider", {})])
     except Exception as error:  # each provider raises kinds of its own
-        raise EngineError(f"ONNX Runtime cannot start on {provider}: {_first_line(error)}") from error
+        raise EngineError(f"ONNX Runtime cannot start on {provider}: {first_line(error)}") from error
     if chain and session.get_providers()[0] != chain[0][0]:  # it falls back to the processor with a warning
         raise EngineError(f"ONNX Runtime did not start {provider}: it offers {', '.join(session.get_providers())}")
     return session
@@ -81,7 +81,10 @@ class OnnxRuntimeEngine(GraphEngine):
         session = open_onnx(model, provider=self._provider, threads=self._threads)
 
         def run(inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-            result: NDArray[Any] = session.run(None, dict(inputs))[0]
+            try:
+                result: NDArray[Any] = session.run(None, dict(inputs))[0]
+            except Exception as error:  # each provider raises kinds of its own
+                raise EngineError(f"ONNX Runtime failed on {self._provider}: {first_line(error)}") from error
             return result
 
         return run
@@ -91,5 +94,6 @@ def _runtime() -> Any:
     return require("onnxruntime", extra="onnx", purpose="the engine 'onnxruntime'", minimum="1.20")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception of another library says first."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -4,7 +4,8 @@ import contextlib
 import functools
 import hashlib
 import json
-import os
+import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ import numpy as np
 
 from acutance._machine import cache_folder, processor_name
 from acutance.engine.base import Engine, usable_cores
-from acutance.errors import AcutanceError
+from acutance.errors import AcutanceError, EngineError
 from acutance.frame import Plane
 from acutance.spec import Student, StudentShape
 
@@ -55,13 +56,19 @@ Expand = Callable[[Sequence[str]], list[str]]
 """Adds the variants that are worth a trial, such as providers on a graphics card; only asked when there is one."""
 
 
-def trial_for(student: Student, engines: Sequence[str], open_one: Open, expand: Expand) -> Trial:
-    """What is remembered of this machine for a student of this shape, or else a trial, made now and remembered."""
-    found = remembered(student.spec.shape, engines)
-    if found is None:
-        found = run_trial(expand(engines), open_one)
-        _write(_key(student.spec.shape, tuple(engines)), found)
-    return found
+def trial_for(
+    student: Student, engines: Sequence[str], open_one: Open, expand: Expand, *, again: bool = False
+) -> Trial:
+    """What is remembered of this machine for a student of this shape, or else a trial, made now and remembered.
+
+    again: forget what is remembered. Raises the last error where no engine runs.
+    """
+    with _one_at_a_time:
+        found = None if again else remembered(student.spec.shape, engines)
+        if found is None:
+            found = run_trial(expand(engines), open_one)
+            _write(_key(student.spec.shape, tuple(engines)), found)
+        return found
 
 
 def remembered(shape: StudentShape, engines: Sequence[str]) -> Trial | None:
@@ -70,24 +77,30 @@ def remembered(shape: StudentShape, engines: Sequence[str]) -> Trial | None:
     return _of_this_process.get(key) or _read().get(key)
 
 
+_one_at_a_time = threading.RLock()  # two at once would measure each other
+
+
 def run_trial(engines: Sequence[str], open_one: Open) -> Trial:
     """Time each engine on one plane, in turns, and choose; takes about half a second for each, and its start.
 
-    engines: names, the preferred first. Raises the last error where none can run.
+    engines: names, the preferred first. Whatever goes wrong with one of them is noted, and costs that one alone.
+    Raises the last error where none can run.
     """
     plane = np.random.default_rng(0).integers(16, 236, _SIZE, dtype=np.uint8)
     opened: dict[str, Engine] = {}
     failed: dict[str, str] = {}
-    last_error: AcutanceError | None = None
+    last_error: Exception | None = None
     for name in engines:
         try:
             opened[name] = open_one(name)
             opened[name].process(plane)  # what is built at the first call is not what a frame costs
-        except AcutanceError as error:
+        except Exception as error:  # of libraries of others, who raise what they like
             opened.pop(name, None)
-            failed[name], last_error = str(error), error
+            failed[name], last_error = " ".join(str(error).split()) or type(error).__name__, error
     if not opened:
-        raise last_error or AcutanceError("no engine is installed")
+        if isinstance(last_error, AcutanceError):
+            raise last_error
+        raise EngineError(f"no engine runs here: {'; '.join(f'{name}: {why}' for name, why in failed.items())}")
     times: dict[str, list[float]] = {name: [] for name in opened}
     for _ in range(_ROUNDS):
         for name, engine in opened.items():
@@ -115,7 +128,7 @@ def _choose(fps: dict[str, float]) -> str:
 
 
 def kept_in() -> Path:
-    """The file that trials are remembered in."""
+    """The file that trials are remembered in. Raises OSError where this user has no cache."""
     return cache_folder() / _FILE
 
 
@@ -125,7 +138,10 @@ def _key(shape: StudentShape, engines: tuple[str, ...]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-_DISTRIBUTIONS = ("acutance", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino")
+_DISTRIBUTIONS = (
+    "acutance", "numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino",
+    "openvino",
+)  # fmt: skip
 
 
 @functools.cache
@@ -144,7 +160,7 @@ def _read() -> dict[str, Trial]:
     try:
         raw: Any = json.loads(kept_in().read_text(encoding="utf-8"))
         return {key: _trial(value) for key, value in raw.items()}
-    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return {}
 
 
@@ -163,9 +179,9 @@ def _write(key: str, trial: Trial) -> None:
     """Where it cannot be kept, the next run measures again."""
     _of_this_process[key] = trial
     kept = dict([*_read().items(), (key, trial)][-_MOST_KEPT:])
-    path = kept_in()
-    temporary = path.with_name(f".{_FILE}.{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
+        path = kept_in()
+        temporary = path.with_name(f".{_FILE}.{secrets.token_hex(4)}.tmp")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps({k: asdict(t) for k, t in kept.items()}, indent=1), encoding="utf-8")
         temporary.replace(path)

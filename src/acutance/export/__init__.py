@@ -1,7 +1,7 @@
 """Students as files for other programs, each compared with the student before it appears under its name."""
 
 from acutance.export.files import FORMATS, Export, Format, check_export, export_student
-from acutance.export.inspection import inspect_export
+from acutance.export.inspection import Inspected, inspect_export
 from acutance.export.parity import LIMITS, Limits, Parity, parity
 from acutance.export.pictures import calibration_planes, examples
 from acutance.export.running import Exported, open_exported
@@ -12,6 +12,7 @@ __all__ = [
     "Export",
     "Exported",
     "Format",
+    "Inspected",
     "Limits",
     "Parity",
     "calibration_planes",

@@ -1,10 +1,12 @@
 """Making an export: written beside its place, opened again, judged, and only then put under its name."""
 
 import contextlib
+import hashlib
 import io
-import secrets
+import os
+import shlex
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance._extras import require
+from acutance._lock import FileLock
 from acutance.engine.base import check_strength
 from acutance.engine.onnx_graph import METADATA_KEY, OPSET, frozen_graph
-from acutance.engine.openvino_engine import read_openvino
+from acutance.engine.openvino_engine import last_line, read_openvino
 from acutance.errors import AcutanceError, OutputError, OutputExistsError, UsageError
-from acutance.export.inspection import companion
+from acutance.export.companion import companion
 from acutance.export.ncnn_file import write_ncnn
 from acutance.export.parity import LIMITS, Limits, Parity, parity
 from acutance.export.pictures import Example
@@ -170,32 +173,51 @@ def export_student(
         raise UsageError(f"{student.spec.name} was not trained for int8: it takes pictures to calibrate with")
     job = _Job(student, precision, check_strength(strength), full_range, _mapped(calibration, full_range))
     targets = [path, companion(path)] if kind.weights_beside else [path]
-    _check_targets(targets, kind, overwrite)
-    folder = path.parent / f".{path.stem[:80]}.{secrets.token_hex(4)}.part"
-    try:
-        folder.mkdir()
-    except OSError as error:
-        raise output_error(path, error) from error
-    try:
+    with _workplace(path) as folder:
+        _check_targets(targets, kind, overwrite)
         made = folder / path.name
-        notes = kind.write(job, made)
-        multiple = 1 if kind.any_size else student.spec.shape.unshuffle
-        exported = open_exported(made, multiple=multiple, threads=threads)
+        try:
+            notes = kind.write(job, made)
+        except RuntimeError as error:  # OpenVINO's and NNCF's, also of a full disk
+            if isinstance(error, AcutanceError):
+                raise
+            raise OutputError(f"{path}: cannot be written: {last_line(error)}") from error
+        exported = open_exported(made, threads=threads)
         found = parity(student, exported, pictures, strength=strength, full_range=full_range)
         found.check(limits or LIMITS[precision], name=str(path))
         runtime = exported.runtime
         del exported  # Windows renames no file that is open
         files = {target.name: (folder / target.name).stat().st_size for target in targets}
+        if len(targets) > 1:
+            path.unlink(missing_ok=True)  # the old description must not be found beside new weights
         for target in reversed(targets):  # the description last: without it the weights are nothing
             (folder / target.name).replace(target)
+    return Export(path, to, precision, files, found, runtime, notes, _commands(to, path))
+
+
+@contextlib.contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """A hidden folder beside ``path`` for one export at a time; what one that was killed has left there is cleared."""
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}")
+    folder = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.acutance-export"
+    try:
+        folder.mkdir(exist_ok=True)
+        with FileLock(folder / "lock"):
+            for left in folder.iterdir():
+                if left.name != "lock":
+                    left.unlink()
+            try:
+                yield folder
+            finally:
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(folder)
+    except BlockingIOError as error:
+        raise OutputError(f"{path}: another export is writing it") from error
     except OSError as error:
         if isinstance(error, AcutanceError):
             raise
         raise output_error(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(folder)
-    return Export(path, to, precision, files, found, runtime, notes, _commands(to, path))
 
 
 def check_export(
@@ -203,7 +225,6 @@ def check_export(
     path: str | Path,
     *,
     pictures: Iterable[Example],
-    precision: str,
     strength: float = 1.0,
     full_range: bool = False,
     limits: Limits | None = None,
@@ -211,11 +232,11 @@ def check_export(
 ) -> Parity:
     """The parity report of a file that exists already; arguments as for :func:`export_student`.
 
-    Raises ModelError where it is refused or fails its limits.
+    limits: of the file's own precision where None. Raises ModelError where it is refused or fails them.
     """
-    exported = open_exported(path, multiple=student.spec.shape.unshuffle, threads=threads)
+    exported = open_exported(path, threads=threads)
     found = parity(student, exported, pictures, strength=strength, full_range=full_range)
-    found.check(limits or LIMITS[precision], name=str(path))
+    found.check(limits or LIMITS[exported.precision], name=str(path))
     return found
 
 
@@ -230,13 +251,13 @@ def _format(to: str) -> Format:
 
 def _check_targets(targets: Sequence[Path], kind: Format, overwrite: bool) -> None:
     path = targets[0]
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: there is no folder {path.parent}")
     for target in targets:
         if target.is_dir():
             raise OutputError(f"{target}: is a folder, not a file name")
-        if target.exists() and not overwrite:
+        if os.path.lexists(target) and not overwrite:
             raise OutputExistsError(f"{target}: exists already (overwriting was not asked for)")
+        if target.exists() and not path.exists():
+            raise OutputExistsError(f"{target}: exists, and does not belong to {path.name}; choose another name")
     for other in FORMATS.values():
         if kind.weights_beside and other.weights_beside and other.suffix != kind.suffix:
             owner = path.with_suffix(other.suffix)
@@ -253,7 +274,7 @@ def _mapped(planes: Planes, full_range: bool) -> Planes:
 def _how_quantized(job: _Job) -> str:
     if job.student.quantized:
         return "int8 as the student was trained for it"
-    return f"int8 by NNCF's post-training quantisation, calibrated with {len(job.calibration)} degraded pictures"
+    return f"int8 by NNCF's post-training quantisation, calibrated with {len(job.calibration)} degraded picture(s)"
 
 
 _CORE = ("conv", "act", "x0", "weight", "read")  # how the names of the network's own operators begin
@@ -285,11 +306,14 @@ def _drop_shapes(model: Any) -> None:
 
 def _commands(to: str, path: Path) -> list[str]:
     if to == "tensorrt":
+        engine = path.with_suffix(".engine")
         sizes = [f"--{which}Shapes=luma:1x1x{size}" for which, size in
                  (("min", "180x320"), ("opt", "1080x1920"), ("max", "2160x3840"))]  # fmt: skip
         return [
-            f"trtexec --onnx={path} --saveEngine={path.with_suffix('.engine')} --fp16 {' '.join(sizes)}",
-            f"onnxruntime.InferenceSession('{path}', providers=[('TensorrtExecutionProvider', "
+            " ".join(
+                ["trtexec", shlex.quote(f"--onnx={path}"), shlex.quote(f"--saveEngine={engine}"), "--fp16", *sizes]
+            ),
+            f"onnxruntime.InferenceSession({str(path)!r}, providers=[('TensorrtExecutionProvider', "
             "{'trt_fp16_enable': True, 'trt_engine_cache_enable': True, 'trt_engine_cache_path': '.', "
             "'trt_profile_min_shapes': 'luma:1x1x180x320', 'trt_profile_opt_shapes': 'luma:1x1x1080x1920', "
             "'trt_profile_max_shapes': 'luma:1x1x2160x3840'}), 'CUDAExecutionProvider', 'CPUExecutionProvider'])",

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from acutance.engine.arithmetic import code_per_unit
-from acutance.export.inspection import companion
-from acutance.spec import Student
+from acutance.export.companion import companion
+from acutance.spec import Student, StudentShape
 
-__all__ = ["write_ncnn"]
+__all__ = ["HALF", "MAGIC", "describe", "write_ncnn"]
 
-_MAGIC = 7767517
-_HALF, _SINGLE = 0x01306B47, 0  # what stands before weights
-_ADD, _ROUND = 0, 18  # of BinaryOp and UnaryOp
+MAGIC = 7767517
+HALF, _SINGLE = 0x01306B47, 0  # what stands before weights
+_ADD, _MULTIPLY, _ROUND = 0, 2, 18  # of BinaryOp and UnaryOp
 
 
 def write_ncnn(student: Student, path: Path, *, strength: float, full_range: bool, half: bool) -> None:
@@ -28,42 +28,49 @@ def write_ncnn(student: Student, path: Path, *, strength: float, full_range: boo
     Input ``luma`` and output ``sharp`` are 1 x H x W floats, H and W multiples of the unshuffle factor.
     """
     scale, offset = code_per_unit(8, full_range)
-    r = student.spec.shape.unshuffle
-    lines = ["Input luma 0 1 luma", "Split split 1 2 luma code below"]
-    data = bytearray()
-    # The way from code values to units, and back, is part of the first and the last convolution: what lies around the
-    # picture is zero in units, so only a scale can move there, and the offset is a layer of its own.
-    lines.append(f"BinaryOp units 1 1 below unit 0=2 1=1 2={_number(scale)}")
-    last = "unit"
-    if offset != 0.0:
-        lines.append(f"BinaryOp black 1 1 unit unit0 0={_ADD} 1=1 2={_number(offset)}")
-        last = "unit0"
-    lines.append(f"Reorg unshuffle 1 1 {last} x0 0={r}")
-    last = "x0"
+    # The way back to code values is part of the last convolution.
     gain = np.float32(strength / scale)
-    for i, layer in enumerate(student.layers):
+    data = bytearray()
+    for layer in student.layers:
         final = layer.slope is None
         weight, bias = (layer.weight * gain, layer.bias * gain) if final else (layer.weight, layer.bias)
-        outputs = weight.shape[0]
-        lines.append(f"Convolution conv{i} 1 1 {last} c{i} 0={outputs} 1=3 4=1 5=1 6={weight.size}")
-        data += struct.pack("<I", _HALF if half else _SINGLE)
+        data += struct.pack("<I", HALF if half else _SINGLE)
         values = np.ascontiguousarray(weight, "<f2" if half else "<f4").tobytes()
         data += values + b"\0" * (-len(values) % 4)
         data += np.ascontiguousarray(bias, "<f4").tobytes()
-        last = f"c{i}"
         if layer.slope is not None:
-            lines.append(f"PReLU act{i} 1 1 {last} a{i} 0={outputs}")
             data += np.ascontiguousarray(layer.slope, "<f4").tobytes()
+    path.write_bytes(describe(student.spec.shape, scale=scale, offset=offset).encode())
+    companion(path).write_bytes(data)
+
+
+def describe(shape: StudentShape, *, scale: float, offset: float) -> str:
+    """The description of a student of that shape; units are code values times ``scale`` plus ``offset``."""
+    lines = [
+        "Input luma 0 1 luma",
+        "Split split 1 2 luma code below",
+        f"BinaryOp units 1 1 below unit 0={_MULTIPLY} 1=1 2={_number(scale)}",
+    ]
+    last = "unit"
+    if _number(offset) != _number(0.0):
+        lines.append(f"BinaryOp black 1 1 unit unit0 0={_ADD} 1=1 2={_number(offset)}")
+        last = "unit0"
+    lines.append(f"Reorg unshuffle 1 1 {last} x0 0={shape.unshuffle}")
+    last = "x0"
+    for i, (inputs, outputs) in enumerate(shape.layer_channels):
+        lines.append(f"Convolution conv{i} 1 1 {last} c{i} 0={outputs} 1=3 4=1 5=1 6={9 * inputs * outputs}")
+        last = f"c{i}"
+        if i + 1 < len(shape.layer_channels):
+            lines.append(f"PReLU act{i} 1 1 {last} a{i} 0={outputs}")
             last = f"a{i}"
     lines += [
-        f"PixelShuffle shuffle 1 1 {last} change 0={r}",
+        f"PixelShuffle shuffle 1 1 {last} change 0={shape.unshuffle}",
         f"BinaryOp add 2 1 code change sum 0={_ADD}",
         f"UnaryOp round 1 1 sum rounded 0={_ROUND}",
         "Clip clip 1 1 rounded sharp 0=0.0 1=255.0",
     ]
     blobs = sum(int(line.split()[3]) for line in lines)
-    path.write_text(f"{_MAGIC}\n{len(lines)} {blobs}\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    companion(path).write_bytes(data)
+    return "\n".join([str(MAGIC), f"{len(lines)} {blobs}", *lines, ""])
 
 
 def _number(value: float) -> str:

@@ -25,12 +25,13 @@ class Limits:
     """What an export may differ by.
 
     difference: largest, in code values, or None. between: PSNR to the student's own output, in dB, at least. lost: dB
-    against the truth, at most.
+    against the truth, at most. kept: of what the student gains over its input, the share that must be left.
     """
 
     difference: int | None
     between: float
     lost: float
+    kept: float = 0.0
 
 
 LIMITS = {
@@ -39,7 +40,7 @@ LIMITS = {
     # Eleven bits of mantissa in every layer: errors of half a code value where the contrast is largest.
     "fp16": Limits(2, 60.0, 0.01),
     # Beyond this, a smaller student in int16 would be the better one.
-    "int8": Limits(None, 40.0, 0.3),
+    "int8": Limits(None, 40.0, 0.3, kept=0.5),
 }
 """By precision; the reason is beside each."""
 
@@ -62,7 +63,7 @@ class Parity:
     @property
     def lost(self) -> float:
         """dB against the truth; negative where the export happens to be nearer to it."""
-        return self.psnr_student - self.psnr_export
+        return 0.0 if self.psnr_student == self.psnr_export else self.psnr_student - self.psnr_export
 
     def check(self, limits: Limits, *, name: str) -> None:
         """Raises ModelError, naming ``name``, with every limit that is not kept."""
@@ -73,13 +74,16 @@ class Parity:
             broken.append(f"{self.between:.1f} dB from its student, at least {limits.between:g} are demanded")
         if not self.lost <= limits.lost:
             broken.append(f"loses {self.lost:.3f} dB, {limits.lost:g} are allowed")
+        gain = self.psnr_student - self.psnr_input
+        if gain > 0 and not self.lost <= (1 - limits.kept) * gain:
+            broken.append(f"loses {self.lost:.3f} of the {gain:.3f} dB that its student gains")
         if broken:
             raise ModelError(f"{name}: the export was refused: {'; '.join(broken)}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Fit for JSON: an infinite ``between`` is None."""
-        between = self.between if math.isfinite(self.between) else None
-        return {**asdict(self), "between": between, "lost": self.lost}
+        """Fit for JSON: what is infinite, as between pictures that are equal, is None."""
+        figures = {**asdict(self), "lost": self.lost}
+        return {name: value if math.isfinite(value) else None for name, value in figures.items()}
 
 
 def parity(

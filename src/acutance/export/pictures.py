@@ -38,15 +38,24 @@ def degradation_of(spec: StudentSpec) -> DegradationMix:
     return DegradationMix.from_list([recipe])
 
 
-def examples(spec: StudentSpec, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[Example]:
-    """Each sharp picture (H x W x 3 uint8 RGB, at least 24 x 24) as a student would meet it. Raises UsageError."""
+def examples(spec: StudentSpec, pictures: Iterable[NDArray[np.uint8]], *, whole: bool = False) -> Iterator[Example]:
+    """Each sharp picture (H x W x 3 uint8 RGB, at least 24 x 24) as a student would meet it.
+
+    whole: else a last row or column is left out of most, so that files are judged on odd sizes too. Raises UsageError.
+    """
     mix = degradation_of(spec)
-    for number, picture in enumerate(pictures):
+    for number, picture in enumerate(pictures, start=1):
         if min(picture.shape[:2]) < 24:
             raise UsageError(f"picture {number} is {picture.shape[1]}x{picture.shape[0]}: too small to judge by")
         made = mix.apply(picture, seed=_SEED, name=number)
-        luma = np.rint(luma_from_rgb(made.degraded)).astype(np.uint8)
-        yield Example(luma, luma_from_rgb(made.sharp).astype(np.float32), int(np.ceil(float(made.record["factor"]))))
+        part = (
+            (slice(None), slice(None))
+            if whole
+            else (slice(made.sharp.shape[0] - number % 2), slice(made.sharp.shape[1] - (number + 1) // 2 % 2))
+        )
+        luma = np.rint(luma_from_rgb(made.degraded[part])).astype(np.uint8)
+        truth = luma_from_rgb(made.sharp[part]).astype(np.float32)
+        yield Example(luma, truth, int(np.ceil(float(made.record["factor"]))))
 
 
 def calibration_planes(
@@ -58,4 +67,4 @@ def calibration_planes(
         top, left = (max(0, (length - side) // 2) for length in picture.shape[:2])
         return picture[top : top + side, left : left + side]
 
-    return [example.luma for example in examples(spec, map(middle, pictures))]
+    return [example.luma for example in examples(spec, map(middle, pictures), whole=True)]

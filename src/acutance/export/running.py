@@ -1,5 +1,6 @@
 """Running an exported file as its reader would: with the library that it is for."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,73 +9,75 @@ from numpy.typing import NDArray
 
 from acutance._extras import require
 from acutance.engine.base import pad_to_multiple, usable_cores
-from acutance.engine.onnxruntime_engine import open_onnx
+from acutance.engine.onnxruntime_engine import first_line, open_onnx
 from acutance.engine.openvino_engine import compile_openvino, read_openvino
-from acutance.errors import EngineError, ModelError
-from acutance.export.inspection import companion, inspect_export, inspect_openvino_model
+from acutance.errors import AcutanceError, EngineError, ModelError
+from acutance.export.companion import companion
+from acutance.export.inspection import Inspected, inspect_export
 
 __all__ = ["Exported", "open_exported"]
 
 Luma = NDArray[np.uint8]
-_Run = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+_Run = Callable[[Luma], Luma]
 
 
 class Exported:
-    """An exported model, ready: takes a luma plane, H x W uint8, and returns its sharp twin.
+    """An exported model, ready: takes a luma plane, H x W uint8, and returns its sharp twin. For one thread at a time.
 
-    path: the file. runtime: what runs it, with its version.
+    path: the file. precision: ``fp32``, ``fp16`` or ``int8``. runtime: what runs it, with its version. multiple: what
+    the file itself wants height and width to be multiples of.
     """
 
-    def __init__(self, path: Path, runtime: str, run: _Run, *, multiple: int) -> None:
-        self.path, self.runtime = path, runtime
-        self._run, self._multiple = run, multiple
+    def __init__(self, file: Inspected, runtime: str, run: _Run) -> None:
+        self.path, self.precision, self.multiple, self.runtime = file.path, file.precision, file.multiple, runtime
+        self._run = run
 
     def __call__(self, luma: Luma) -> Luma:
-        """Planes of any size; those that the file cannot take are padded to whole blocks here, and cropped."""
-        padded = np.ascontiguousarray(pad_to_multiple(luma, self._multiple))
-        return self._run(padded)[: luma.shape[0], : luma.shape[1]]
+        """Planes of any size; where the file takes whole blocks only, padded here, and cropped. Raises EngineError."""
+        padded = np.ascontiguousarray(pad_to_multiple(luma, self.multiple))
+        try:
+            return self._run(padded)[: luma.shape[0], : luma.shape[1]]
+        except AcutanceError:
+            raise
+        except Exception as error:  # of libraries of others
+            raise EngineError(f"{self.path}: {self.runtime} failed: {first_line(error)}") from error
 
 
-def open_exported(
-    path: str | Path, *, multiple: int = 1, threads: int | None = None, provider: str = "cpu"
-) -> Exported:
+def open_exported(path: str | Path, *, threads: int | None = None, provider: str = "cpu") -> Exported:
     """Inspect a file (:func:`acutance.export.inspect_export`) and open it.
 
-    multiple: what height and width must be multiples of, for files that do not pad themselves. threads: None for one
-    per usable core. provider: ONNX Runtime's, for ``.onnx``.
+    threads: None for one per usable core. provider: ONNX Runtime's, for ``.onnx``.
     Raises InputNotFoundError, ModelError, EngineError, MissingExtraError.
     """
-    path = Path(path)
-    inspect_export(path)
-    if path.suffix == ".onnx":
-        return _open_onnx(path, multiple, threads, provider)
-    return (_open_openvino if path.suffix == ".xml" else _open_ncnn)(path, multiple, threads)
+    file = inspect_export(path)
+    if file.path.suffix == ".onnx":
+        return _open_onnx(file, threads, provider)
+    return (_open_openvino if file.path.suffix == ".xml" else _open_ncnn)(file, threads)
 
 
-def _open_onnx(path: Path, multiple: int, threads: int | None, provider: str) -> Exported:
+def _open_onnx(file: Inspected, threads: int | None, provider: str) -> Exported:
     runtime = require("onnxruntime", extra="onnx", purpose="running an ONNX file")
-    session = open_onnx(path.read_bytes(), provider=provider, threads=threads)
+    session = open_onnx(file.data, provider=provider, threads=threads)
 
     def run(luma: Luma) -> Luma:
         result: Luma = session.run(["sharp"], {"luma": luma[None, None]})[0][0, 0]
         return result
 
-    return Exported(path, f"ONNX Runtime {runtime.__version__}, {provider}", run, multiple=multiple)
+    return Exported(file, f"ONNX Runtime {runtime.__version__}, {provider}", run)
 
 
-def _open_openvino(path: Path, multiple: int, threads: int | None) -> Exported:
+def _open_openvino(file: Inspected, threads: int | None) -> Exported:
     openvino = require("openvino", extra="openvino", purpose="running an OpenVINO model")
-    model = read_openvino(path)
-    inspect_openvino_model(path, model)
+    model = read_openvino(file.data, file.weights, name=str(file.path))
     request = compile_openvino(model, threads=threads).create_infer_request()
 
     def run(luma: Luma) -> Luma:
         return np.array(request.infer({"luma": luma[None, None]}, share_inputs=True)[0][0, 0], np.uint8)
 
-    return Exported(path, f"OpenVINO {openvino.__version__.split('-')[0]}, cpu", run, multiple=multiple)
+    return Exported(file, f"OpenVINO {openvino.__version__.split('-')[0]}, cpu", run)
 
 
-def _open_ncnn(path: Path, multiple: int, threads: int | None) -> Exported:
+def _open_ncnn(file: Inspected, threads: int | None) -> Exported:
     ncnn = require("ncnn", extra="export", purpose="running an ncnn model")
     net = ncnn.Net()
     net.opt.num_threads = threads or usable_cores()
@@ -82,8 +85,13 @@ def _open_ncnn(path: Path, multiple: int, threads: int | None) -> Exported:
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
         if hasattr(net.opt, option):
             setattr(net.opt, option, False)  # what is judged is the file, not what a processor may save on it
-    if net.load_param(str(path)) != 0 or net.load_model(str(companion(path))) != 0:
-        raise ModelError(f"{path}: ncnn cannot read it")
+    # From copies, since ncnn's Python takes names alone: what is opened is what was looked at.
+    with tempfile.TemporaryDirectory() as folder:
+        description = Path(folder) / "model.param"
+        description.write_bytes(file.data)
+        companion(description).write_bytes(file.weights)
+        if net.load_param(str(description)) != 0 or net.load_model(str(companion(description))) != 0:
+            raise ModelError(f"{file.path}: ncnn cannot read it")
 
     def run(luma: Luma) -> Luma:
         extractor = net.create_extractor()
@@ -91,7 +99,7 @@ def _open_ncnn(path: Path, multiple: int, threads: int | None) -> Exported:
         extractor.input("luma", ncnn.Mat(plane).clone())  # layers write over what is not ncnn's own memory, and crash
         code, sharp = extractor.extract("sharp")
         if code != 0:
-            raise EngineError(f"{path}: ncnn failed with code {code}")
+            raise EngineError(f"{file.path}: ncnn failed with code {code}")
         return np.array(np.array(sharp)[0], np.uint8)
 
-    return Exported(path, f"ncnn {ncnn.__version__}, cpu", run, multiple=multiple)
+    return Exported(file, f"ncnn {ncnn.__version__}, cpu", run)
