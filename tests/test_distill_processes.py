@@ -576,7 +576,7 @@ def test_a_store_that_outlives_its_processes_is_no_news_to_the_next(stores):
 
 
 def test_a_part_of_a_batch_is_that_part_of_the_whole(root):
-    from acutance.distill.run import load_pairs
+    from acutance.distill.load_pairs import load_pairs
 
     pairs, _ = load_pairs(
         load_config(CONFIG).without_teacher(), data_root=root, cache=root / "cache", teacher=None,

@@ -15,10 +15,11 @@ from safetensors.torch import save_file  # noqa: E402
 
 import acutance.distill.run as run_module  # noqa: E402
 from acutance.distill.facts import read_facts  # noqa: E402
+from acutance.distill.load_pairs import load_pairs  # noqa: E402
 from acutance.distill.log import read_log  # noqa: E402
 from acutance.distill.options import load_config  # noqa: E402
 from acutance.distill.report import write_report  # noqa: E402
-from acutance.distill.run import distill, load_pairs, student_shape  # noqa: E402
+from acutance.distill.run import distill, student_shape  # noqa: E402
 from acutance.distill.validation import check_teacher  # noqa: E402
 from acutance.engine import open_engine  # noqa: E402
 from acutance.errors import ConfigError, InputNotFoundError, TeacherError  # noqa: E402

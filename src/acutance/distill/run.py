@@ -11,20 +11,18 @@ from torch import nn
 
 from acutance import __version__
 from acutance._extras import require
-from acutance.data.clips import find_clips
-from acutance.data.folders import ImageFile, ImageFolder
-from acutance.data.pairs import ALIGN, Pair, PairSet, prepare_clip_pairs, prepare_pairs
-from acutance.data.split import split_images
+from acutance.data.pairs import ALIGN, PairSet
 from acutance.degrade import DegradationMix
 from acutance.distill.checkpoint import load_checkpoint
 from acutance.distill.facts import gather_facts, write_facts, write_manifest
+from acutance.distill.load_pairs import Progress, load_pairs
 from acutance.distill.loop import TrainResult, train
 from acutance.distill.options import TAUGHT, RunOptions
 from acutance.distill.processes import ALONE, Processes
 from acutance.distill.report import write_report
 from acutance.distill.task import DistillationTask
 from acutance.distill.validation import TeacherFigures, check_teacher, codes
-from acutance.errors import AcutanceError, ConfigError, InputNotFoundError, MissingExtraError, ModelError, OutputError
+from acutance.errors import AcutanceError, ConfigError, MissingExtraError, ModelError, OutputError
 from acutance.models.quantized import QuantizedStudentNet
 from acutance.models.report2025 import Report2025
 from acutance.models.students import TIERS, StudentNet
@@ -32,8 +30,6 @@ from acutance.models.teachers import TRAINABLE, Teacher, load_teacher, save_teac
 from acutance.spec import StudentShape, StudentSpec, load_student, save_student
 
 __all__ = ["DistillResult", "build_student", "distill", "student_spec"]
-
-Progress = Callable[[int, int, str], None]
 
 _MUST_BE_EQUAL = "it must be the same on all machines"
 _FOR_RANGES = 16
@@ -280,50 +276,3 @@ def _best_so_far(student: nn.Module, options: RunOptions, out: Path) -> nn.Modul
     best = copy.deepcopy(student).eval().requires_grad_(False)
     best.load_state_dict(load_checkpoint(out / "best.pt", options).average)
     return best
-
-
-def load_pairs(
-    options: RunOptions, *, data_root: Path, cache: Path, teacher: Teacher | None, progress: Progress
-) -> tuple[PairSet, PairSet]:
-    """The training and the validation pairs of a run."""
-    data = options.data
-    mix = DegradationMix.from_list(data.degradations)
-    reads_rgb = options.student.tier not in TIERS
-    reads_low = reads_rgb or options.losses.affinity > 0
-    if len(mix.factors) > 1 and (reads_low or (teacher is not None and options.teacher.sees != "clean")):
-        factors = ", ".join(f"{factor:g}" for factor in mix.factors)
-        raise ConfigError(
-            f"{options.name}: a run with several factors ({factors}) takes a teacher that sees = 'clean' or none, no "
-            "affinity loss and a student of luma; others read pictures of one low resolution"
-        )
-    pictures = ImageFolder(*(data_root / folder for folder in data.train))
-    held_out: ImageFolder
-    if data.validation:
-        held_out = ImageFolder(*(data_root / folder for folder in data.validation))
-    else:
-        split = split_images(pictures, fraction=data.validation_share, seed=options.train.seed)
-        pictures, held_out = split.train, split.validation
-    colour = "rgb" if reads_rgb else "luma"
-
-    seed = data.drawn_with or options.train.seed
-
-    def prepare(files: ImageFolder | list[ImageFile], *, tile: int) -> PairSet:
-        return prepare_pairs(
-            files, mix, cache=cache, seed=seed, colour=colour, shrink_above=data.shrink_above,
-            tile=tile, tiles_per_picture=data.tiles_per_picture, smallest=data.crop,
-            teacher=teacher, teacher_sees=options.teacher.sees, progress=progress,
-        )  # fmt: skip
-
-    def windows(names: tuple[str, ...]) -> list[Pair]:
-        return prepare_clip_pairs(
-            find_clips(data_root, names), mix, cache=cache, seed=seed, windows=data.windows_per_clip,
-            side=data.window, shrink=data.clip_shrink, colour=colour,
-            teacher=teacher, teacher_sees=options.teacher.sees, progress=progress,
-        ).pairs  # fmt: skip
-
-    training = PairSet(prepare(pictures, tile=data.tile).pairs + windows(data.clips))
-    validation = PairSet(prepare(held_out, tile=data.tile).pairs + windows(data.validation_clips))
-    for name, pairs in (("training", training), ("validation", validation)):
-        if not len(pairs):
-            raise InputNotFoundError(f"no {name} picture is as large as a crop of {data.crop} pixels")
-    return training, validation
