@@ -71,7 +71,7 @@ def test_a_page_of_text_says_what_it_says_it_does() -> None:
     np.testing.assert_array_equal(harm._page(1)[0], picture)
 
 
-@pytest.mark.parametrize(("name", "marker"), [("calls", "calls"), ("harm", "harm")])
+@pytest.mark.parametrize(("name", "marker"), [("calls", "calls"), ("harm", "harm"), ("precision", "precision")])
 def test_the_readme_has_the_tables_of_the_committed_figures(name: str, marker: str) -> None:
     module = load(name)
     report = json.loads((BENCHMARKS / "results" / f"{name}.json").read_text(encoding="utf-8"))
