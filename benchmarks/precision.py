@@ -29,6 +29,7 @@ from acutance.data.folders import ImageFolder
 from acutance.engine import open_engine
 from acutance.engine.base import usable_cores
 from acutance.engine.integer import convert
+from acutance.engine.native_engine import instruction_sets
 from acutance.evaluate.speed import Contender, race
 from acutance.export import Limits, Parity, calibration_planes, examples, export_student, open_exported, parity
 from acutance.io import VideoReader
@@ -92,6 +93,7 @@ def measure(data: Path, rounds: int) -> dict[str, Any]:
         "command": f"python benchmarks/precision.py --data DATA --rounds {rounds}",
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{processor_name()}, {usable_cores()} cores",
+        "instruction_sets": instruction_sets(),
         "versions": versions_of(("onnxruntime", "openvino", "nncf", "ncnn")),
         "tiers": tiers,
     }
@@ -159,9 +161,11 @@ def tables(report: dict[str, Any]) -> str:
                 cells += [f"{figures['psnr']:.2f}", f"{max(0.0, lost):.3f}"]
             cells += [f"{row['fps']:.1f}", f"{row['share_of_native']:.2f}", f"{row['bytes']:,}"]
             lines.append("| " + " | ".join(cells) + " |")
+    sets = ", ".join(report["instruction_sets"][:-1])
+    versions = report["versions"]
     note = (
-        f"{report['machine']}; OpenVINO {report['versions']['openvino'].split('-')[0]}, ONNX Runtime "
-        f"{report['versions']['onnxruntime']}, ncnn {report['versions']['ncnn']}. Measured {report['date']} by "
+        f"{report['machine']}, with all its instructions ({sets}); OpenVINO {versions['openvino'].split('-')[0]}, "
+        f"ONNX Runtime {versions['onnxruntime']}, ncnn {versions['ncnn']}. Measured {report['date']} by "
         f"`{report['command']}`."
     )
     return "\n".join([*lines, "", note])
