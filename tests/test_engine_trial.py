@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from acutance.engine import Engine, available_engines, default_engine, default_trial, open_engine, trial
-from acutance.errors import AcutanceError, EngineError
+from acutance.errors import AcutanceError, EngineError, MissingExtraError
 from acutance.spec import load_student
 
 
@@ -236,3 +236,14 @@ def test_doctor_that_may_not_try_says_that_nothing_was_tried(
     said = capsys.readouterr().out
     assert ("not tried yet" in said) == (len(set(available_engines()) - {"numpy"}) > 1)
     assert not empty_memory.exists()
+
+
+@pytest.mark.parametrize(("name", "extra"), [("onnxruntime", "onnx"), ("openvino", "openvino")])
+def test_an_engine_that_lacks_its_library_names_its_own_extra(
+    student_file: Path, monkeypatch: pytest.MonkeyPatch, name: str, extra: str
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtraError, match=rf"the engine '{name}' needs 'onnx'.*acutance\[{extra}\]"):
+        open_engine(load_student(student_file), name)

@@ -15,7 +15,15 @@ import pytest
 from acutance.cli.main import main
 from acutance.engine import open_engine
 from acutance.engine.onnx_graph import METADATA_KEY, OPSET, frozen_graph
-from acutance.errors import AcutanceError, InputNotFoundError, ModelError, OutputError, OutputExistsError, UsageError
+from acutance.errors import (
+    AcutanceError,
+    InputNotFoundError,
+    MissingExtraError,
+    ModelError,
+    OutputError,
+    OutputExistsError,
+    UsageError,
+)
 from acutance.export import (
     FORMATS,
     LIMITS,
@@ -598,3 +606,14 @@ def test_options_that_make_no_sense_are_one_line(
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert reason in lines[0]
+
+
+@pytest.mark.parametrize(("to", "library"), [("onnx", "onnxruntime"), ("openvino", "openvino"), ("ncnn", "ncnn")])
+def test_what_an_export_lacks_is_said_before_anything_is_written(
+    student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    said = rf"an export to {to} needs '{library}'.*pip install 'acutance\[export\]'"
+    with pytest.raises(MissingExtraError, match=said):
+        _export(student, tmp_path / f"a{FORMATS[to].suffix}", to)
+    assert list(tmp_path.iterdir()) == []

@@ -27,10 +27,13 @@ class GraphEngine(Engine):
     """Runs a student in float32 in somebody else's runtime, which a subclass opens.
 
     The whole path from integer plane to integer plane is inside the graph.
+    extra: that brings what the subclass needs.
     """
 
+    extra: str
+
     def __init__(self, student: Student) -> None:
-        require("onnx", extra="onnx", purpose=f"the engine {self.name!r}")
+        require("onnx", extra=self.extra, purpose=f"the engine {self.name!r}")
         self._student = student
         self._graphs: dict[Kind, RunGraph] = {}
         self._lock = threading.Lock()

@@ -71,6 +71,8 @@ class OnnxRuntimeEngine(GraphEngine):
     Raises MissingExtraError; EngineError where the provider is not in this build or does not start.
     """
 
+    extra = "onnx"
+
     def __init__(self, student: Student, *, threads: int | None = None, provider: str = "cpu") -> None:
         self.name = "onnxruntime" if provider == "cpu" else f"onnxruntime:{provider}"
         super().__init__(student)

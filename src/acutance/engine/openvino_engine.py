@@ -58,6 +58,8 @@ class OpenVinoEngine(GraphEngine):
     Raises MissingExtraError, EngineError.
     """
 
+    extra = "openvino"
+
     def __init__(self, student: Student, *, threads: int | None = None, device: str = "cpu") -> None:
         self.name = "openvino" if device == "cpu" else f"openvino:{device}"
         super().__init__(student)

@@ -47,12 +47,14 @@ class Format:
     """A kind of file that students are exported to.
 
     suffix: of its file. weights_beside: whether its weights lie in a ``.bin`` beside it. any_size: whether it takes
-    planes of any size, or only whole blocks. precisions: that it can have. untested: what has not been tried, or "".
+    planes of any size, or only whole blocks. precisions: that it can have. libraries: that write it and judge it.
+    untested: what has not been tried, or "".
     """
 
     suffix: str
     precisions: tuple[str, ...]
     write: Callable[[_Job, Path], list[str]]
+    libraries: tuple[str, ...]
     weights_beside: bool = False
     any_size: bool = True
     untested: str = ""
@@ -129,11 +131,16 @@ def _write_ncnn(job: _Job, path: Path) -> list[str]:
 
 
 FORMATS = {
-    "onnx": Format(".onnx", ("fp32", "fp16", "int8"), _write_onnx),
-    "openvino": Format(".xml", ("fp16", "fp32", "int8"), _write_openvino, weights_beside=True),
-    "ncnn": Format(".param", ("fp32", "fp16"), _write_ncnn, weights_beside=True, any_size=False),
+    "onnx": Format(".onnx", ("fp32", "fp16", "int8"), _write_onnx, ("onnx", "onnxruntime")),
+    "openvino": Format(".xml", ("fp16", "fp32", "int8"), _write_openvino, ("onnx", "openvino"), weights_beside=True),
+    "ncnn": Format(".param", ("fp32", "fp16"), _write_ncnn, ("ncnn",), weights_beside=True, any_size=False),
     "tensorrt": Format(
-        ".onnx", ("fp32",), _write_tensorrt, any_size=False, untested="never run on TensorRT or a graphics card"
+        ".onnx",
+        ("fp32",),
+        _write_tensorrt,
+        ("onnx", "onnxruntime"),
+        any_size=False,
+        untested="never run on TensorRT or a graphics card",
     ),
 }
 """Kinds of files by name; of the precisions the first is the default."""
@@ -171,6 +178,8 @@ def export_student(
         raise UsageError(f"{path}: an export to {to} ends in {kind.suffix}")
     if precision == "int8" and not student.quantized and not len(calibration):
         raise UsageError(f"{student.spec.name} was not trained for int8: it takes pictures to calibrate with")
+    for library in kind.libraries:  # all that will be needed, before the first picture is looked at
+        require(library, extra="export", purpose=f"an export to {to}")
     job = _Job(student, precision, check_strength(strength), full_range, _mapped(calibration, full_range))
     targets = [path, companion(path)] if kind.weights_beside else [path]
     with _workplace(path) as folder:
