@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import ModuleType
+from typing import cast
 
 from acutance.errors import MissingExtraError
 
@@ -38,11 +39,12 @@ def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> Modu
 @contextlib.contextmanager
 def _hidden(name: str) -> Iterator[None]:
     """Let what is imported meanwhile not find a module, unless it is there already."""
+    modules = cast("dict[str, ModuleType | None]", sys.modules)
     with _one_at_a_time:  # else one that leaves would show it to another that is still importing
         if name in sys.modules:
             yield
             return
-        sys.modules[name] = None  # type: ignore[assignment] # an import of it raises ImportError
+        modules[name] = None  # an import of it raises ImportError
         try:
             yield
         finally:
@@ -50,6 +52,11 @@ def _hidden(name: str) -> Iterator[None]:
 
 
 _one_at_a_time = threading.RLock()
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception of another library says first."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

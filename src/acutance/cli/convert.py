@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -75,11 +74,12 @@ class _Loss:
 
 def run(options: Options) -> int:
     """Convert, measure, print, and write what was asked for."""
+    from acutance.data.folders import images_named
     from acutance.engine.integer import convert
     from acutance.zoo import find_student
 
     output = _output(options)
-    pictures = _pictures(options.images)
+    pictures = images_named(options.images)
     student = find_student(options.model)
     try:
         network = convert(student)
@@ -108,15 +108,6 @@ def _output(options: Options) -> "AtomicOutput | None":
     if not options.out.lower().endswith(".acu"):
         raise UsageError(f"the integer network is written to a file that ends in .acu, not to {options.out}")
     return AtomicOutput(options.out, overwrite=options.overwrite, inputs=[options.model, *options.images])
-
-
-def _pictures(paths: Sequence[str]) -> "list[ImageFile]":
-    from acutance.data.folders import ImageFile, ImageFolder
-
-    found: list[ImageFile] = []
-    for path in map(Path, paths):
-        found += ImageFolder(path) if path.is_dir() else [ImageFile(path, path.name)]
-    return found
 
 
 # -- measuring ------------------------------------------------------------------------------------------------------

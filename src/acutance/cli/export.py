@@ -116,15 +116,12 @@ def _limits(limits: "Limits | None", lost: float | None) -> "Limits | None":
 
 def _pictures(paths: Sequence[str], below_data: Path, option: str) -> "tuple[Iterator[Rgb], str]":
     """Sharp pictures, and what they are in words."""
-    from acutance.data.folders import ImageFile, ImageFolder
+    from acutance.data.folders import images_named
     from acutance.data.places import default_data_root
 
-    found: list[ImageFile] = []
     places = list(map(Path, paths)) or [default_data_root() / below_data]
     if paths or places[0].is_dir():
-        for place in places:
-            found += ImageFolder(place) if place.is_dir() else [ImageFile(place, place.name)]
-        return (file.load() for file in found), ", ".join(place.name for place in places)
+        return (file.load() for file in images_named(places)), ", ".join(place.name for place in places)
     return _drawn(below_data), f"drawn pictures ({option} names real ones)"
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from acutance.errors import CorruptInputError, InputNotFoundError, UnsupportedMediaError
 
-__all__ = ["IMAGE_SUFFIXES", "ImageFile", "ImageFolder", "load_rgb"]
+__all__ = ["IMAGE_SUFFIXES", "ImageFile", "ImageFolder", "images_named", "load_rgb"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".avif"})
 
@@ -116,6 +116,14 @@ class ImageFolder(Sequence[ImageFile]):
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(file.name for file in self._files)
+
+
+def images_named(paths: Iterable[str | Path]) -> list[ImageFile]:
+    """The pictures that paths name: each one itself, or all in a folder. Raises InputNotFoundError for an empty one."""
+    found: list[ImageFile] = []
+    for path in map(Path, paths):
+        found += ImageFolder(path) if path.is_dir() else [ImageFile(path, path.name)]
+    return found
 
 
 def _images_in(folder: Path) -> Iterator[Path]:

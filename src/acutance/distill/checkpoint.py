@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from acutance._extras import first_line
 from acutance.distill.options import RunOptions
 from acutance.errors import ConfigError, ModelError, OutputError
 
@@ -50,7 +51,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, options: RunOptions) -> 
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError on a full disk
         temporary.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot be written: {_first_line(error)}") from error
+        raise OutputError(f"{path}: cannot be written: {first_line(error)}") from error
 
 
 def load_checkpoint(path: Path, options: RunOptions) -> Checkpoint:
@@ -61,7 +62,7 @@ def load_checkpoint(path: Path, options: RunOptions) -> Checkpoint:
         stored = raw.pop("options")
         checkpoint = Checkpoint(**raw)
     except Exception as error:  # torch raises a dozen kinds here
-        raise ModelError(f"{path}: not a checkpoint of a training run: {_first_line(error)}") from error
+        raise ModelError(f"{path}: not a checkpoint of a training run: {first_line(error)}") from error
     if digest != options.sha256:
         changed = _differences(stored, options.to_dict())
         raise ConfigError(f"{path}: is of a run with other options ({changed}); choose another --out, or --fresh")
@@ -80,10 +81,6 @@ def _add(digest: "hashlib._Hash", value: Any) -> None:
         digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     else:
         digest.update(repr(value).encode())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> str:

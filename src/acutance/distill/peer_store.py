@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore  # type: ignore[attr-defined] # public, but not in its __all__
 
 from acutance.distill.place import Place
 from acutance.distill.rendezvous import first_line, meet, open_store, until

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined] # public, but not in its __all__
 
+from acutance import _extras
 from acutance.distill.place import Place
 from acutance.errors import PeerError
 
@@ -24,8 +25,9 @@ _POLL = 0.05  # seconds between two looks at the store
 
 def first_line(error: BaseException) -> str:
     """What an error says, without what torch's C++ adds to it."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r"\[/[^]]*\] ", "", line).partition(". ")[0]  # in brackets: where in gloo's source it was raised
+    return re.sub(r"\[/[^]]*\] ", "", _extras.first_line(error)).partition(". ")[
+        0
+    ]  # in brackets: where in gloo's source it was raised
 
 
 def open_store(place: Place, *, timeout: float) -> TCPStore:

@@ -5,13 +5,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from acutance._extras import require
+from acutance._extras import first_line, require
 from acutance.engine.base import usable_cores
 from acutance.engine.graph_engine import GraphEngine, RunGraph
 from acutance.errors import EngineError
 from acutance.spec import Student
 
-__all__ = ["PROVIDERS", "OnnxRuntimeEngine", "first_line", "open_onnx", "providers"]
+__all__ = ["PROVIDERS", "OnnxRuntimeEngine", "open_onnx", "providers"]
 
 PROVIDERS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "cpu": [],
@@ -94,8 +94,3 @@ class OnnxRuntimeEngine(GraphEngine):
 
 def _runtime() -> Any:
     return require("onnxruntime", extra="onnx", purpose="the engine 'onnxruntime'", minimum="1.20")
-
-
-def first_line(error: Exception) -> str:
-    """What an exception of another library says first."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -46,9 +46,8 @@ class _Job:
 class Format:
     """A kind of file that students are exported to.
 
-    suffix: of its file. weights_beside: whether its weights lie in a ``.bin`` beside it. any_size: whether it takes
-    planes of any size, or only whole blocks. precisions: that it can have. libraries: that write it and judge it.
-    untested: what has not been tried, or "".
+    suffix: of its file. weights_beside: whether its weights lie in a ``.bin`` beside it. precisions: that it can have.
+    libraries: that write it and judge it. untested: what has not been tried, or "".
     """
 
     suffix: str
@@ -56,7 +55,6 @@ class Format:
     write: Callable[[_Job, Path], list[str]]
     libraries: tuple[str, ...]
     weights_beside: bool = False
-    any_size: bool = True
     untested: str = ""
 
 
@@ -133,13 +131,12 @@ def _write_ncnn(job: _Job, path: Path) -> list[str]:
 FORMATS = {
     "onnx": Format(".onnx", ("fp32", "fp16", "int8"), _write_onnx, ("onnx", "onnxruntime")),
     "openvino": Format(".xml", ("fp16", "fp32", "int8"), _write_openvino, ("onnx", "openvino"), weights_beside=True),
-    "ncnn": Format(".param", ("fp32", "fp16"), _write_ncnn, ("ncnn",), weights_beside=True, any_size=False),
+    "ncnn": Format(".param", ("fp32", "fp16"), _write_ncnn, ("ncnn",), weights_beside=True),
     "tensorrt": Format(
         ".onnx",
         ("fp32",),
         _write_tensorrt,
         ("onnx", "onnxruntime"),
-        any_size=False,
         untested="never run on TensorRT or a graphics card",
     ),
 }

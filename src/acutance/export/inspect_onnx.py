@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from acutance._extras import require
+from acutance._extras import first_line, require
 from acutance.engine.onnx_graph import METADATA_KEY, OPSET, frozen_graph
-from acutance.engine.onnxruntime_engine import first_line
 from acutance.errors import ModelError
 from acutance.spec import ConvLayer, Student, StudentShape, StudentSpec
 
