@@ -76,7 +76,7 @@ def test_a_pattern_and_several_files_go_into_a_folder(shoot, tmp_path: Path, pic
     for name in ("a.png", "b.png", "c.jpg"):
         _photo(tmp_path / name, picture)
     assert shoot("sharpen", "*.png", "made/")[0] == 0
-    assert shoot("sharpen", "a.png", "c.jpg", "made2/")[0] == 0
+    assert shoot("sharpen", "a.png", "c.jpg", "-o", "made2/")[0] == 0
     assert sorted(p.name for p in (tmp_path / "made").iterdir()) == ["a.png", "b.png"]
     assert sorted(p.name for p in (tmp_path / "made2").iterdir()) == ["a.png", "c.jpg"]
 
@@ -243,12 +243,12 @@ def test_the_output_is_never_the_input_nor_an_existing_file(shoot, tmp_path: Pat
     (tmp_path / "there.mp4").write_bytes(b"precious")
     for source, target in (("a.png", "a.png"), ("a.mp4", "a.mp4"), ("a.mp4", "link.mp4"), ("a.mp4", "there.mp4")):
         before = (tmp_path / target).read_bytes()
-        code, lines, _ = shoot("sharpen", source, target)
+        code, lines, _ = shoot("sharpen", source, "-o", target)
         assert code == 8, lines
         assert target in lines[0]
         assert (tmp_path / target).read_bytes() == before
     assert shoot("sharpen", "a.mp4", "a.mp4", "--overwrite")[0] == 8
-    assert shoot("sharpen", "a.mp4", "there.mp4", "--overwrite")[0] == 0
+    assert shoot("sharpen", "a.mp4", "-o", "there.mp4", "--overwrite")[0] == 0
     assert (tmp_path / "there.mp4").read_bytes() != b"precious"
 
 

@@ -1,6 +1,5 @@
 """``acutance sharpen``."""
 
-import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ import tyro
 from acutance.cli.durations import seconds
 from acutance.cli.engines import EngineOption
 from acutance.cli.progress import JobProgress, ProgressMode
+from acutance.cli.targets import plan_jobs, split_paths
 from acutance.errors import (
     AcutanceError,
     Cancelled,
     CorruptInputError,
-    OutputError,
-    OutputExistsError,
     TruncatedInputWarning,
     UsageError,
 )
@@ -35,8 +33,11 @@ __all__ = ["Options", "run"]
 class Options:
     """What to sharpen, and how."""
 
-    paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IN [OUT]")]
-    """Picture, video, folder or pattern, or '-' (Y4M); and where to: NAME-sharp beside it where not given."""
+    paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IN...")]
+    """Pictures, videos, folders or patterns, or '-' (Y4M). Of two, the second is the output if it is a folder or does
+    not exist. Two files that exist are two inputs."""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"], metavar="OUT")] = None
+    """File or folder to write to, or '-' (Y4M). By default each result is NAME-sharp beside its input."""
     model: Annotated[str, tyro.conf.arg(aliases=["-m"])] = "auto"
     """auto: the student that the picture needs, or none, of the tier fast (video) or quality (pictures); fast, balanced
     or quality: the same of that tier; or one student: a model's full name, or a file."""
@@ -93,6 +94,7 @@ def run(options: Options) -> int:
 
     if not options.paths:
         raise UsageError("nothing to sharpen: name a picture, a video, a folder, or '-'")
+    sources, output = split_paths(options.paths, options.output)
     excerpt = _excerpt(options)
     bitrate = _bitrate(options.bitrate)
     sharpener = open_sharpener(
@@ -103,9 +105,11 @@ def run(options: Options) -> int:
         threshold=options.threshold,
         reuse=options.reuse,
     )
-    if options.paths[0] == "-":
+    if "-" in sources:
+        if len(sources) > 1 or output not in (None, "-"):
+            raise UsageError("a Y4M stream from '-' goes to '-'; pipe it on into an encoder")
         return _stream(options, sharpener, excerpt)
-    jobs = _jobs(options, excerpt)
+    jobs = plan_jobs(sources, output, suffix=excerpt.suffix, recursive=options.recursive)
     code = 0
     for number, (media, target) in enumerate(jobs, start=1):
         what = media.path.name if len(jobs) == 1 else f"[{number}/{len(jobs)}] {media.path.name}"
@@ -185,8 +189,6 @@ def _one(
 def _stream(options: Options, sharpener: "FrameSharpener | AutoSharpener", excerpt: _Excerpt) -> int:
     from acutance.pipeline import sharpen_stream
 
-    if options.paths[1:] not in ((), ("-",)):
-        raise UsageError("a Y4M stream from '-' goes to '-'; pipe it on into an encoder")
     if options.scale != 1.0 or excerpt.start or excerpt.duration is not None or options.resume:
         raise UsageError("--scale, --start, --duration, --preview and --resume are for files, not for '-'")
     with JobProgress(options.progress, json_to=sys.stderr) as progress:
@@ -274,53 +276,3 @@ def _bitrate(text: str | None) -> int | None:
     if bits <= 0:
         raise UsageError(f"--bitrate {text!r} is not a rate; accepted are 800k, 4M, 4000000")
     return bits
-
-
-def _jobs(options: Options, excerpt: _Excerpt) -> list[tuple["MediaFile", "Path | str"]]:
-    """Every input with its output. Two inputs never share an output."""
-    from acutance.io.files import default_output, expand_inputs
-
-    several = len(options.paths) > 1
-    sources, target = (options.paths[:-1], options.paths[-1]) if several else (options.paths, None)
-    media = expand_inputs(sources, recursive=options.recursive)
-    if target == "-":
-        if len(media) > 1:
-            raise UsageError(f"'-' takes one video, not {len(media)} files")
-        return [(media[0], "-")]
-    alone = len(media) == 1 and len(sources) == 1 and not Path(sources[0]).is_dir()
-    if alone and target is not None and not _means_folder(target):
-        return [(media[0], Path(target))]
-    if target is None and alone:
-        return [(media[0], default_output(media[0].path, excerpt.suffix))]
-    if len(sources) > 1 and target is not None and not _means_folder(target):
-        raise UsageError(f"{target}: several inputs need a folder to write to; there is none of that name")
-    base = Path(sources[0]) if len(sources) == 1 and Path(sources[0]).is_dir() else None
-    jobs: list[tuple[MediaFile, Path | str]] = []
-    taken: dict[Path, Path] = {}
-    inputs = {item.path.resolve() for item in media}
-    for item in media:
-        named = default_output(item.path, excerpt.suffix)
-        if target is not None:
-            folder = Path(target) if base is None else Path(target) / item.path.relative_to(base).parent
-            output = folder / item.path.with_suffix(named.suffix).name
-        elif base is not None:
-            folder = base.with_name(f"{base.resolve().name}{excerpt.suffix}") / item.path.relative_to(base).parent
-            output = folder / item.path.with_suffix(named.suffix).name
-        else:
-            output = named
-        if output.resolve() in inputs:
-            raise OutputExistsError(f"{output}: is an input too, and would be replaced by what becomes of {item.path}")
-        if output in taken:
-            raise UsageError(f"{item.path} and {taken[output]} would both become {output}")
-        taken[output] = item.path
-        jobs.append((item, output))
-    for folder in sorted({Path(output).parent for _, output in jobs}):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
-    return jobs
-
-
-def _means_folder(target: str) -> bool:
-    return target.endswith(("/", os.sep)) or Path(target).is_dir() or not Path(target).suffix

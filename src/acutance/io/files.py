@@ -21,6 +21,7 @@ __all__ = [
     "expand_inputs",
     "final_name",
     "flush_to_disk",
+    "is_pattern",
     "kind_of",
     "output_error",
 ]
@@ -94,6 +95,11 @@ def expand_inputs(patterns: Iterable[str | Path], *, recursive: bool = False) ->
     return list(found.values())
 
 
+def is_pattern(text: str) -> bool:
+    """Return True if a name has wildcards and no file has it literally."""
+    return glob.has_magic(text) and not Path(text).exists()
+
+
 def _in_folder(folder: Path, *, recursive: bool) -> list[MediaFile]:
     files: list[MediaFile] = []
     for root, folders, names in os.walk(folder):
@@ -127,6 +133,11 @@ def default_output(path: str | Path, suffix: str = "-sharp") -> Path:
     if extension.lower() not in _WRITABLE_VIDEO | _WRITABLE_IMAGE:
         extension = ".mkv" if extension.lower() in VIDEO_SUFFIXES or kind_of(path) == "video" else ".png"
     return path.with_name(f"{path.stem}{suffix}{extension}")
+
+
+def _shortened(name: str, limit: int) -> str:
+    """Cut a name to ``limit`` bytes, because file systems count bytes, without cutting a character in two."""
+    return os.fsencode(name)[:limit].decode("utf-8", "ignore") if len(os.fsencode(name)) > limit else name
 
 
 def final_name(path: str | Path) -> Path:
@@ -175,7 +186,7 @@ class AtomicOutput:
                 raise OutputExistsError(f"{self.path}: the output is the input; choose another name")
         self._check_target()
         self.final = final_name(self.path)
-        name = f".{self.final.stem[:80]}.{secrets.token_hex(4)}.part{self.final.suffix}"
+        name = f".{_shortened(self.final.stem, 80)}.{secrets.token_hex(4)}.part{self.final.suffix}"
         self.temporary = (folder or self.final.parent) / name
         self._open = False
         self.before_commit: Callable[[], None] | None = None
