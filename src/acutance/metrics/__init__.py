@@ -1,6 +1,18 @@
-"""How good, how sharp, how steady: measures on numpy arrays. Pictures first, the reference or source second."""
+"""Quality, sharpness and steadiness of pictures and videos: measures on numpy arrays.
 
+In every function the picture comes first and the reference or source second.
+"""
+
+from acutance.metrics.acutance import (
+    Acutance,
+    AcutanceMeter,
+    TruthWindows,
+    acutance,
+    acutance_from_sums,
+    restored_share,
+)
 from acutance.metrics.blockiness import blockiness
+from acutance.metrics.call import CallMeter, call_figures
 from acutance.metrics.flicker import Flicker, FlickerMeter
 from acutance.metrics.gmsd import gmsd
 from acutance.metrics.overshoot import Overshoot, OvershootMeter, overshoot, overshoot_map
@@ -10,13 +22,20 @@ from acutance.metrics.sharpness import sharpness, sharpness_ratio
 from acutance.metrics.ssim import ssim
 
 __all__ = [
+    "Acutance",
+    "AcutanceMeter",
+    "CallMeter",
     "Flicker",
     "FlickerMeter",
     "ImageQuality",
     "Overshoot",
     "OvershootMeter",
+    "TruthWindows",
+    "acutance",
+    "acutance_from_sums",
     "blockiness",
     "border_of",
+    "call_figures",
     "gmsd",
     "image_quality",
     "mse",
@@ -24,6 +43,7 @@ __all__ = [
     "overshoot_map",
     "psnr",
     "psnr_y",
+    "restored_share",
     "sharpness",
     "sharpness_ratio",
     "ssim",
