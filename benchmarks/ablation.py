@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from _results import load_json, save_json, update_between, versions_of
-from acutance.data.folders import ImageFolder
-from acutance.distill.options import load_config
-from acutance.distill.run import distill
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.quality import evaluate_set
 from acutance.evaluate.restorers import StudentRestorer
 from acutance.evaluate.table import render
+from acutance.training.data.folders import ImageFolder
+from acutance.training.distill.options import load_config
+from acutance.training.distill.run import distill
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "ablation.json"

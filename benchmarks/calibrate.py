@@ -31,15 +31,15 @@ from _results import save_json, versions_of
 from _speed.clips import Luma, call_rung, rung_rates
 from _speed.seams import SeamMeter
 from _speed.setting import VAL_CLIPS, Setting, clip_path, threads_here
-from acutance._machine import processor_name
-from acutance.data.folders import ImageFolder
+from acutance._util.machine import processor_name
 from acutance.degrade import crop_to_multiple, down_up, resize, yuv420_from_rgb
 from acutance.engine import Engine, TileCounts, TileOptions, open_engine
 from acutance.engine.tiles import tile_side
 from acutance.errors import AcutanceError, UsageError
 from acutance.metrics import psnr
-from acutance.spec import Student, load_student, save_student
-from acutance.zoo import bundled_models
+from acutance.students.bundled import bundled_models
+from acutance.students.spec import Student, load_student, save_student
+from acutance.training.data.folders import ImageFolder
 
 RESULTS = Path(__file__).resolve().parent / "results" / "thresholds.json"
 LIMIT_DB = 0.02

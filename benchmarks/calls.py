@@ -31,11 +31,11 @@ from _calls.filters import CAS_STRENGTHS, UNSHARP_AMOUNTS, cas, unsharp
 from _calls.tables import tables
 from _calls.vmaf import MODEL, find_ffmpeg, vmaf
 from _results import load_json, save_json, update_between, versions_of
-from acutance.auto import AutoSession, open_sharpener
+from acutance.choosing.automatic import AutoSession, open_sharpener
 from acutance.errors import AcutanceError, UsageError
 from acutance.frame import Frame
 from acutance.metrics import FlickerMeter, gmsd, psnr, ssim
-from acutance.zoo import bundled_models
+from acutance.students.bundled import bundled_models
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "calls.json"

@@ -25,11 +25,11 @@ import numpy as np
 import torch
 
 from _results import update_between
-from acutance.models.cost import Cost, measure_cost
-from acutance.models.report2025 import Report2025
-from acutance.models.teachers import SRResNet, load_teacher
 from acutance.sharpener import FrameSharpener
-from acutance.zoo import TIERS, find_student
+from acutance.students.bundled import TIERS, find_student
+from acutance.training.models.cost import Cost, measure_cost
+from acutance.training.models.report2025 import Report2025
+from acutance.training.models.teachers import SRResNet, load_teacher
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "cost.json"

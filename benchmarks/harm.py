@@ -29,8 +29,7 @@ from PIL import Image, ImageDraw, ImageFont
 from _results import load_json, save_json, update_between, versions_of
 from _speed.clips import slide_show
 from _speed.setting import TEST_CLIPS, VAL_CLIPS
-from acutance.auto import AutoSharpener
-from acutance.data.folders import ImageFolder
+from acutance.choosing.automatic import AutoSharpener
 from acutance.degrade import crop_to_multiple, down_up, encode_decode, resize, rgb_from_yuv420, yuv420_from_rgb
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.table import render
@@ -39,6 +38,7 @@ from acutance.io import VideoReader
 from acutance.luma import luma_from_rgb
 from acutance.metrics import OvershootMeter, overshoot, psnr
 from acutance.metrics.overshoot import Overshoot
+from acutance.training.data.folders import ImageFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "harm.json"

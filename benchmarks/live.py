@@ -28,7 +28,7 @@ from typing import Any
 from _results import load_json, save_json, update_between, versions_of
 from _speed.clips import timing_clip
 from _speed.setting import Setting, clip_path
-from acutance._av import av
+from acutance._util.av import av
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.table import render
 from acutance.frame import Frame

@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _results import load_json, save_json, update_between, versions_of
-from acutance._machine import processor_name
-from acutance.data.folders import ImageFolder
+from acutance._util.machine import processor_name
 from acutance.engine import open_engine
 from acutance.engine.base import usable_cores
 from acutance.engine.integer import convert
@@ -33,8 +32,9 @@ from acutance.engine.native_engine import instruction_sets
 from acutance.evaluate.speed import Contender, race
 from acutance.export import Limits, Parity, calibration_planes, examples, export_student, open_exported, parity
 from acutance.io import VideoReader
-from acutance.spec import Student, load_student
-from acutance.zoo import TIERS, find_student
+from acutance.students.bundled import TIERS, find_student
+from acutance.students.spec import Student, load_student
+from acutance.training.data.folders import ImageFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "precision.json"

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from _results import load_json, save_json, update_between, versions_of
-from acutance.data.folders import ImageFolder
 from acutance.degrade import crop_to_multiple, down_up
 from acutance.errors import AcutanceError, InputNotFoundError, UsageError
 from acutance.evaluate.quality import SetResult, evaluate_set
@@ -36,8 +35,9 @@ from acutance.evaluate.restorers import (
 from acutance.evaluate.sheet import CropCollector, draw_sheet
 from acutance.evaluate.table import quality_table, render, set_table, share_table, to_teacher_table
 from acutance.evaluate.unsharp import UnsharpRestorer, choose_unsharp
-from acutance.spec import load_student
-from acutance.zoo import bundled_models, find_student
+from acutance.students.bundled import bundled_models, find_student
+from acutance.students.spec import load_student
+from acutance.training.data.folders import ImageFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results" / "quality.json"

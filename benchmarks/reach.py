@@ -6,8 +6,8 @@ FOLDER (or ACUTANCE_DATA) is the data folder. Training pictures and clips are fi
 again, at all factors; so are pictures out of focus, sharpened ones, small cuttings, and drawn pages and patterns. Most
 are also encoded once more, as recordings of calls are; others are noisy, halved, or left as they are. A network of one
 hidden layer is fitted on the spectra of one frame each, and measured on the validation pictures, clips and other pages
-treated the same way. Writes benchmarks/results/reach.json and, with --write, src/acutance/metrics/reach.json, which the
-program reads.
+treated the same way. Writes benchmarks/results/reach.json and, with --write,
+src/acutance/choosing/factor_classifier.json, which the program reads.
 """
 
 import argparse
@@ -26,8 +26,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from _results import save_json, versions_of
-from acutance.data.clips import cut_window, find_clips
-from acutance.data.folders import ImageFile, ImageFolder
+from acutance.choosing.factor_classifier import (
+    BANDS,
+    REACH_FACTORS,
+    ReachModel,
+    detail_reach,
+    reach_features,
+    told_factor,
+)
 from acutance.degrade import (
     DegradationMix,
     crop_to_multiple,
@@ -40,7 +46,8 @@ from acutance.degrade import (
 )
 from acutance.errors import AcutanceError, UsageError
 from acutance.luma import luma_from_rgb
-from acutance.metrics.reach import BANDS, REACH_FACTORS, ReachModel, detail_reach, reach_features, told_factor
+from acutance.training.data.clips import cut_window, find_clips
+from acutance.training.data.folders import ImageFile, ImageFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "reach.json"

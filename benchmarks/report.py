@@ -22,15 +22,15 @@ from typing import Any
 import torch
 
 from _results import load_json, save_json, versions_of
-from acutance.data.folders import ImageFolder
-from acutance.distill.options import RunOptions, load_config
-from acutance.distill.run import distill
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.quality import evaluate_set
 from acutance.evaluate.restorers import InputRestorer, ReportRestorer, Restorer, StudentRestorer, TeacherRestorer
 from acutance.evaluate.sheet import CropCollector, draw_sheet
 from acutance.evaluate.table import render
-from acutance.models.teachers import SRResNet, save_teacher
+from acutance.training.data.folders import ImageFolder
+from acutance.training.distill.options import RunOptions, load_config
+from acutance.training.distill.run import distill
+from acutance.training.models.teachers import SRResNet, save_teacher
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "report.json"

@@ -17,10 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from acutance.distill.options import load_config
 from acutance.errors import AcutanceError, InputNotFoundError
-from acutance.spec import Student, StudentSpec, load_student, save_student
-from acutance.zoo import bundled_models
+from acutance.students.bundled import bundled_models
+from acutance.students.spec import Student, StudentSpec, load_student, save_student
+from acutance.training.distill.options import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "src" / "acutance" / "weights"

@@ -29,7 +29,7 @@ from _speed import calls, files, peers, rates, seams
 from _speed.picture import draw
 from _speed.setting import TARGET_SET, Section, Setting, threads_here
 from _speed.tables import tables, targets_table
-from acutance._machine import processor_name
+from acutance._util.machine import processor_name
 from acutance.errors import AcutanceError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent

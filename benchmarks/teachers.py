@@ -21,7 +21,6 @@ import numpy as np
 
 from _calls import TEST_CLIPS, VAL_CLIPS, Truth, read_truth
 from _results import load_json, save_json, update_between, versions_of
-from acutance.data.folders import ImageFolder
 from acutance.degrade import Yuv420, encode_decode, resize, rgb_from_yuv420
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.quality import evaluate_set
@@ -29,7 +28,8 @@ from acutance.evaluate.restorers import InputRestorer, TeacherRestorer
 from acutance.evaluate.table import render
 from acutance.luma import luma_from_rgb
 from acutance.metrics import psnr
-from acutance.models.teachers import Teacher, load_teacher
+from acutance.training.data.folders import ImageFolder
+from acutance.training.models.teachers import Teacher, load_teacher
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "teachers.json"

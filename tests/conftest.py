@@ -55,7 +55,7 @@ def _no_leaked_threads() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def student_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small student that sharpens, by construction: minus a Laplacian of each unshuffled channel."""
-    from acutance.spec import ConvLayer, Student, StudentShape, StudentSpec, save_student
+    from acutance.students.spec import ConvLayer, Student, StudentShape, StudentSpec, save_student
 
     shape = StudentShape(unshuffle=2, channels=8, depth=1)
     rng = np.random.default_rng(3)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from acutance._av import av
+from acutance._util.av import av
 
 TIME_BASE = Fraction(1, 12800)
 EVEN = [512 * i for i in range(10)]

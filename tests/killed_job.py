@@ -12,7 +12,7 @@ from typing import Any
 
 from acutance import Sharpener
 from acutance.io import files, segmented_writer
-from acutance.journal import Journal
+from acutance.jobs.journal import Journal
 
 MOMENTS = (
     "in the first segment",

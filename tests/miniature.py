@@ -54,7 +54,7 @@ def fit_teacher(pictures: list[NDArray[np.uint8]], path: Path) -> None:
     from safetensors.torch import save_file
 
     from acutance.degrade import down_up
-    from acutance.models.teachers import UpConv7
+    from acutance.training.models.teachers import UpConv7
 
     module = UpConv7().eval().requires_grad_(False)
     for parameter in module.parameters():

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from acutance import Frame, zoo
-from acutance.auto import AutoSharpener, Chooser, automatic_tier, open_sharpener
+from acutance import Frame
+from acutance.choosing.automatic import AutoSharpener, Chooser, automatic_tier, open_sharpener
+from acutance.choosing.factor_classifier import REACH_FACTORS, detail_reach, reach_features
 from acutance.degrade import Degradation, resize
 from acutance.errors import EngineError, ModelError, UsageError
 from acutance.frame import ColourInfo, ColourRange
 from acutance.metrics import blockiness
-from acutance.metrics.reach import REACH_FACTORS, detail_reach, reach_features
 from acutance.sharpener import FrameSharpener
+from acutance.students import bundled
 
 Luma = NDArray[np.uint8]
 
@@ -38,7 +39,7 @@ def models(monkeypatch: pytest.MonkeyPatch, student_file: Path) -> None:
     """A zoo of one small student under many names."""
     names = ("fast-clean-x2", "fast-call-x1", "fast-call-x1.5", "fast-call-x2", "fast-call-x3-4", "quality-clean-x2")
     zoo_ = dict.fromkeys(names, student_file)
-    monkeypatch.setattr(zoo, "bundled_models", lambda: zoo_)
+    monkeypatch.setattr(bundled, "bundled_models", lambda: zoo_)
 
 
 # -- what is seen ------------------------------------------------------------------------------------------------------
@@ -136,8 +137,8 @@ def test_a_stream_whose_coded_size_changes_is_believed_at_once(photograph: Luma)
 def test_the_tier_of_a_session_may_change_and_its_factor_holds(
     photograph: Luma, monkeypatch: pytest.MonkeyPatch, student_file: Path
 ) -> None:
-    larger = {**zoo.bundled_models(), "balanced-call-x2": student_file}
-    monkeypatch.setattr(zoo, "bundled_models", lambda: larger)
+    larger = {**bundled.bundled_models(), "balanced-call-x2": student_file}
+    monkeypatch.setattr(bundled, "bundled_models", lambda: larger)
     with AutoSharpener("fast", engine="numpy").session() as session:
         frame = Frame(scaled_up(photograph, 2))
         for tier in ("fast", "balanced", "fast"):
@@ -219,14 +220,14 @@ def test_a_fade_from_black_is_waited_for(photograph: Luma) -> None:
     ],
 )
 def test_the_zoo_knows_the_nearest(tier: str, task: str, factor: float, student: str | None) -> None:
-    assert zoo.student_for(tier, task, factor) == student
+    assert bundled.student_for(tier, task, factor) == student
 
 
 @pytest.mark.parametrize(
     ("name", "factors"), [("fast-call-x1.5", (1.5,)), ("fast-call-x3-4", (3.0, 4.0)), ("own", ()), ("a-x2-b", ())]
 )
 def test_factors_stand_in_the_name(name: str, factors: tuple[float, ...]) -> None:
-    assert zoo.factors_of(name) == factors
+    assert bundled.factors_of(name) == factors
 
 
 # -- the sharpener -----------------------------------------------------------------------------------------------------
@@ -253,7 +254,7 @@ def test_names_that_ask_for_a_choice() -> None:
 def test_a_session_is_that_of_the_chosen_student_and_changes_with_the_choice(photograph: Luma) -> None:
     video = [scaled_up(photograph, 2)] * 20 + [photograph] * 45
     sharpener = AutoSharpener("fast", engine="numpy", threshold=0, reuse=False)
-    alone = FrameSharpener(zoo.bundled_models()["fast-call-x2"], engine="numpy", threshold=0, reuse=False)
+    alone = FrameSharpener(bundled.bundled_models()["fast-call-x2"], engine="numpy", threshold=0, reuse=False)
     with sharpener.session() as session:
         out = [session.frame(Frame(luma)).luma for luma in video]
         assert session.counts.computed > 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from acutance.spec import load_student
+from acutance.students.spec import load_student
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from acutance.engine import Engine, open_engine
-from acutance.spec import load_student
+from acutance.students.spec import load_student
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from acutance.cli.main import main
 from acutance.engine.integer import IntegerNetwork, convert
-from acutance.spec import ConvLayer, Student, load_student, save_student
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
+from acutance.students.spec import ConvLayer, Student, load_student, save_student
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from PIL import Image
 
-import acutance.data.div2k as div2k
+import acutance.training.data.div2k as div2k
 from acutance.cli.main import main
-from acutance.data.div2k import Div2kPart
+from acutance.training.data.div2k import Div2kPart
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import acutance._extras as extras
-from acutance._machine import cache_folder
+import acutance._util.extras as extras
+from acutance._util.machine import cache_folder
 from acutance.cli.main import main
-from acutance.data.places import default_data_root
+from acutance.training.data.places import default_data_root
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "miniature.toml"
 QUICK = ["--set", "epochs=2", "--set", "steps_per_epoch=4", "--set", "crop=24", "--set", "batch=2"]
@@ -147,8 +147,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_checkpoint_is_good(command, miniature_
     assert (tmp_path / "run" / "report.html").exists()
     import torch
 
-    from acutance.distill.checkpoint import load_checkpoint
-    from acutance.distill.options import load_config
+    from acutance.training.distill.checkpoint import load_checkpoint
+    from acutance.training.distill.options import load_config
 
     options = load_config(CONFIG, ["epochs=5000", "steps_per_epoch=4", "crop=24", "batch=2"])
     state = load_checkpoint(checkpoint, options)

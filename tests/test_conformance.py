@@ -27,8 +27,8 @@ from acutance.export import (
     open_exported,
     parity,
 )
-from acutance.spec import Student, load_student
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
+from acutance.students.spec import Student, load_student
 from miniature import draw_picture
 
 Luma = NDArray[np.uint8]
@@ -111,7 +111,7 @@ def test_it_changes_a_blurred_picture(run: Run, blurred: Luma) -> None:
 def test_it_computes_what_its_student_does_on_photographs(
     student: Student, run: Run, limits: Limits, data_folder: Path
 ) -> None:
-    from acutance.data.folders import ImageFolder
+    from acutance.training.data.folders import ImageFolder
 
     pictures = [file.load() for file in ImageFolder(data_folder / "test" / "Set5")]
     if student.spec.name.startswith("tiny"):

@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional  # noqa: E402
 
 from acutance.errors import ConfigError  # noqa: E402
-from acutance.models import conv_prelu  # noqa: E402
-from acutance.models.conv_prelu import conv3x3_prelu, native_available  # noqa: E402
+from acutance.training.models import conv_prelu  # noqa: E402
+from acutance.training.models.conv_prelu import conv3x3_prelu, native_available  # noqa: E402
 
 
 @pytest.fixture(params=["native", "torch"])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from acutance.data.clips import ClipFile, cut_window, find_clips
-from acutance.data.pairs import prepare_clip_pairs
 from acutance.degrade import DegradationMix, resize
 from acutance.errors import InputNotFoundError, UnsupportedMediaError, UsageError
+from acutance.training.data.clips import ClipFile, cut_window, find_clips
+from acutance.training.data.pairs import prepare_clip_pairs
 from io_clips import make_clip
 
 

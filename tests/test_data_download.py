@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from acutance.data.div2k import PARTS, fetch_div2k
-from acutance.data.download import download, extract_zip
-from acutance.data.folders import ImageFolder
 from acutance.errors import CorruptInputError, DownloadError, InputNotFoundError, OutputError, UsageError
+from acutance.training.data.div2k import PARTS, fetch_div2k
+from acutance.training.data.download import download, extract_zip
+from acutance.training.data.folders import ImageFolder
 
 CONTENT = bytes(range(256)) * 4000
 FAST = {"timeout": 2.0, "pause": 0.01, "retries": 2}

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from acutance.data.folders import ImageFile, ImageFolder, load_rgb
-from acutance.data.split import in_validation, split_images
 from acutance.errors import CorruptInputError, InputNotFoundError, UnsupportedMediaError, UsageError
+from acutance.training.data.folders import ImageFile, ImageFolder, load_rgb
+from acutance.training.data.split import in_validation, split_images
 
 
 def _save(path: Path, value: int = 100, mode: str = "RGB", **options: object) -> Path:

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from acutance.data.folders import ImageFolder, load_rgb
-from acutance.data.paired_writer import write_pairs
 from acutance.degrade import Degradation, DegradationMix
 from acutance.errors import CorruptInputError, OutputError, OutputExistsError, UsageError
+from acutance.training.data.folders import ImageFolder, load_rgb
+from acutance.training.data.paired_writer import write_pairs
 
 MIX = DegradationMix(
     [

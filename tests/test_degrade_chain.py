@@ -167,7 +167,7 @@ def test_scaling_alone_loads_neither_a_video_library_nor_torch() -> None:
     code = (
         "import sys, numpy as np; from acutance.degrade import Degradation;"
         "Degradation(jpeg_quality=50).apply(np.zeros((24, 24, 3), np.uint8), np.random.default_rng(0));"
-        "print([m for m in ('av', 'torch', 'acutance.data', 'acutance.metrics') if m in sys.modules])"
+        "print([m for m in ('av', 'torch', 'acutance.training.data', 'acutance.metrics') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"

@@ -44,7 +44,7 @@ def test_luma_plane_is_the_rounded_luma_of_the_picture(picture: NDArray[np.uint8
 
 
 def test_conversion_agrees_with_ffmpeg_told_the_same_matrix(picture: NDArray[np.uint8]) -> None:
-    from acutance._av import av, plane_view
+    from acutance._util.av import av, plane_view
 
     frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
         format="yuv420p", src_colorspace="ITU601", dst_colorspace="ITU601"

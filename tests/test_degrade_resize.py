@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from acutance.data.folders import ImageFolder
 from acutance.degrade import FACTORS, crop_to_multiple, down_up, low_size, resize
 from acutance.errors import UsageError
 from acutance.metrics import psnr_y
+from acutance.training.data.folders import ImageFolder
 
 
 @pytest.mark.parametrize("factor", FACTORS)

@@ -9,17 +9,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from acutance.data.pairs import Pair, PairSet  # noqa: E402
-from acutance.distill import loop  # noqa: E402
-from acutance.distill.batches import batch_feed  # noqa: E402
-from acutance.distill.checkpoint import load_checkpoint  # noqa: E402
-from acutance.distill.log import RunLog, read_log  # noqa: E402
-from acutance.distill.loop import train  # noqa: E402
-from acutance.distill.options import load_config  # noqa: E402
-from acutance.distill.run import build_student  # noqa: E402
-from acutance.distill.task import DistillationTask  # noqa: E402
 from acutance.errors import ConfigError, ModelError  # noqa: E402
-from acutance.models.teachers import Teacher  # noqa: E402
+from acutance.training.data.pairs import Pair, PairSet  # noqa: E402
+from acutance.training.distill import loop  # noqa: E402
+from acutance.training.distill.batches import batch_feed  # noqa: E402
+from acutance.training.distill.checkpoint import load_checkpoint  # noqa: E402
+from acutance.training.distill.log import RunLog, read_log  # noqa: E402
+from acutance.training.distill.loop import train  # noqa: E402
+from acutance.training.distill.options import load_config  # noqa: E402
+from acutance.training.distill.run import build_student  # noqa: E402
+from acutance.training.distill.task import DistillationTask  # noqa: E402
+from acutance.training.models.teachers import Teacher  # noqa: E402
 from miniature import CONFIG  # noqa: E402
 
 
@@ -108,7 +108,7 @@ def test_a_finished_run_started_again_changes_nothing(options, tmp_path, uninter
 
 
 def test_the_native_kernel_resumes_bit_equal_too(options, tmp_path, monkeypatch):
-    from acutance.models.conv_prelu import native_available
+    from acutance.training.models.conv_prelu import native_available
 
     if not native_available():
         pytest.skip("no compiler for the native kernel")
@@ -277,7 +277,7 @@ def test_affinity_needs_a_teacher_that_gives_features(options):
 
 
 def test_affinity_trains_with_the_features_of_a_teacher(options):
-    from acutance.models.teachers import UpConv7
+    from acutance.training.models.teachers import UpConv7
 
     losses = dataclasses.replace(options.losses, affinity=1.0)
     teacher = Teacher("t", UpConv7().eval().requires_grad_(False), 2, "0", "upconv_7")

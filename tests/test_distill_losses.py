@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from acutance.distill.losses import LOSSES, Prediction  # noqa: E402
-from acutance.distill.options import TAUGHT, LossOptions  # noqa: E402
 from acutance.errors import ConfigError  # noqa: E402
 from acutance.metrics import ssim as ssim_metric  # noqa: E402
+from acutance.training.distill.losses import LOSSES, Prediction  # noqa: E402
+from acutance.training.distill.options import TAUGHT, LossOptions  # noqa: E402
 
 
 @pytest.fixture

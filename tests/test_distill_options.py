@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from acutance.distill.options import LossOptions, RunOptions, ScheduleOptions, load_config
-from acutance.distill.schedule import learning_rate
 from acutance.errors import ConfigError, InputNotFoundError
+from acutance.training.distill.options import LossOptions, RunOptions, ScheduleOptions, load_config
+from acutance.training.distill.schedule import learning_rate
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 SHIPPED = sorted(CONFIGS.glob("*.toml"))
@@ -40,7 +40,7 @@ def test_every_shipped_config_is_right(path):
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_the_network_of_every_shipped_config_can_be_built(path):
     pytest.importorskip("torch")
-    from acutance.distill.run import build_student
+    from acutance.training.distill.run import build_student
 
     assert sum(p.numel() for p in build_student(load_config(path)).parameters()) > 0
 
@@ -138,7 +138,7 @@ def test_a_set_that_cannot_be_is_refused(override, said):
 
 def test_a_key_of_two_sections_must_name_one(monkeypatch):
     """No two sections share a key today; the day they do, a short name must not pick one of them."""
-    import acutance.distill.options as module
+    import acutance.training.distill.options as module
 
     @dataclasses.dataclass(frozen=True)
     class Schedule(ScheduleOptions):

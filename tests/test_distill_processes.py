@@ -25,16 +25,16 @@ if not (torch.distributed.is_available() and torch.distributed.is_gloo_available
     pytest.skip("this build of torch comes without gloo", allow_module_level=True)
 
 from acutance.cli.main import main  # noqa: E402
-from acutance.distill.checkpoint import load_checkpoint  # noqa: E402
-from acutance.distill.log import read_log  # noqa: E402
-from acutance.distill.losses import LOSSES, Prediction  # noqa: E402
-from acutance.distill.network import interface_towards  # noqa: E402
-from acutance.distill.options import load_config  # noqa: E402
-from acutance.distill.peer_store import PeerStore  # noqa: E402
-from acutance.distill.place import Place, find_place  # noqa: E402
-from acutance.distill.processes import Processes, join  # noqa: E402
 from acutance.errors import ConfigError, PeerError, UsageError  # noqa: E402
-from acutance.models.teachers import SRResNet  # noqa: E402
+from acutance.training.distill.checkpoint import load_checkpoint  # noqa: E402
+from acutance.training.distill.log import read_log  # noqa: E402
+from acutance.training.distill.losses import LOSSES, Prediction  # noqa: E402
+from acutance.training.distill.network_interfaces import interface_towards  # noqa: E402
+from acutance.training.distill.options import load_config  # noqa: E402
+from acutance.training.distill.peer_store import PeerStore  # noqa: E402
+from acutance.training.distill.place import Place, find_place  # noqa: E402
+from acutance.training.distill.processes import Processes, join  # noqa: E402
+from acutance.training.models.teachers import SRResNet  # noqa: E402
 from miniature import CONFIG, make_root  # noqa: E402
 
 # Three epochs of eight steps, four crops each.
@@ -49,7 +49,7 @@ ROUNDING = 5e-5
 # The command line, with something happening at a step: MOMENT is what, in Python, with n the number of steps begun.
 ACTOR = """
 import os, signal, sys, time
-from acutance.distill.task import DistillationTask
+from acutance.training.distill.task import DistillationTask
 forward, n = DistillationTask.forward, 0
 def acting(self, batch):
     global n
@@ -576,7 +576,7 @@ def test_a_store_that_outlives_its_processes_is_no_news_to_the_next(stores):
 
 
 def test_a_part_of_a_batch_is_that_part_of_the_whole(root):
-    from acutance.distill.load_pairs import load_pairs
+    from acutance.training.distill.load_pairs import load_pairs
 
     pairs, _ = load_pairs(
         load_config(CONFIG).without_teacher(), data_root=root, cache=root / "cache", teacher=None,

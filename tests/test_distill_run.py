@@ -13,20 +13,20 @@ torch = pytest.importorskip("torch")
 from PIL import Image  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-import acutance.distill.run as run_module  # noqa: E402
-from acutance.distill.facts import read_facts  # noqa: E402
-from acutance.distill.load_pairs import load_pairs  # noqa: E402
-from acutance.distill.log import read_log  # noqa: E402
-from acutance.distill.options import load_config  # noqa: E402
-from acutance.distill.report import write_report  # noqa: E402
-from acutance.distill.run import distill, student_shape  # noqa: E402
-from acutance.distill.validation import check_teacher  # noqa: E402
+import acutance.training.distill.run as run_module  # noqa: E402
 from acutance.engine import open_engine  # noqa: E402
 from acutance.errors import ConfigError, InputNotFoundError, TeacherError  # noqa: E402
 from acutance.luma import luma_from_rgb  # noqa: E402
 from acutance.metrics import psnr  # noqa: E402
-from acutance.models.teachers import SRResNet, load_teacher  # noqa: E402
-from acutance.spec import load_student  # noqa: E402
+from acutance.students.spec import load_student  # noqa: E402
+from acutance.training.distill.facts import read_facts  # noqa: E402
+from acutance.training.distill.load_pairs import load_pairs  # noqa: E402
+from acutance.training.distill.log import read_log  # noqa: E402
+from acutance.training.distill.options import load_config  # noqa: E402
+from acutance.training.distill.report import write_report  # noqa: E402
+from acutance.training.distill.run import distill, student_shape  # noqa: E402
+from acutance.training.distill.validation import check_teacher  # noqa: E402
+from acutance.training.models.teachers import SRResNet, load_teacher  # noqa: E402
 from miniature import CONFIG, draw_picture  # noqa: E402
 
 QUICK = ["epochs=2", "steps_per_epoch=4", "warmup_steps=0", "crop=24", "batch=2"]
@@ -222,12 +222,12 @@ def test_a_recipe_for_a_teacher_says_what_it_needs(places, change, message):
 
 
 def test_a_rounded_teacher_is_one_of_whole_code_values():
-    from acutance.data.pairs import Batch
-    from acutance.distill.losses import Prediction
-    from acutance.distill.options import LossOptions
-    from acutance.distill.task import DistillationTask
-    from acutance.models.students import StudentNet
-    from acutance.spec import StudentShape
+    from acutance.students.spec import StudentShape
+    from acutance.training.data.pairs import Batch
+    from acutance.training.distill.losses import Prediction
+    from acutance.training.distill.options import LossOptions
+    from acutance.training.distill.task import DistillationTask
+    from acutance.training.models.students import StudentNet
 
     rng = np.random.default_rng(0)
     arrays = [rng.random((1, 1, 8, 8)).astype(np.float32) for _ in range(3)]
@@ -344,7 +344,7 @@ def test_an_interrupted_run_has_a_report_that_says_so_and_a_resumed_one_another(
 
     options = load_config(CONFIG, [*QUICK, "epochs=3"])
     monkey = pytest.MonkeyPatch()
-    monkey.setattr("acutance.distill.loop.LOG_EVERY", 2)
+    monkey.setattr("acutance.training.distill.loop.LOG_EVERY", 2)
     try:
         with pytest.raises(KeyboardInterrupt):
             distill(options, **places, preparing=lambda *_: None, progress=stop)
@@ -358,7 +358,7 @@ def test_an_interrupted_run_has_a_report_that_says_so_and_a_resumed_one_another(
 
 
 def test_without_matplotlib_the_run_is_not_lost_and_one_line_says_why(places, monkeypatch):
-    import acutance._extras as extras
+    import acutance._util.extras as extras
 
     real = extras.importlib.import_module
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-SOAP = pytest.importorskip("acutance.distill.soap").SOAP
+SOAP = pytest.importorskip("acutance.training.distill.soap").SOAP
 
 
 def test_vectors_are_trained_by_adam_after_a_first_look() -> None:

@@ -12,7 +12,7 @@ from acutance.engine import ENGINES, TILE_ENGINES, available_engines, float_netw
 from acutance.engine.arithmetic import from_plane, to_plane
 from acutance.engine.base import Engine
 from acutance.errors import AcutanceError, EngineError, UsageError
-from acutance.spec import ConvLayer, Student, StudentShape, StudentSpec, load_student
+from acutance.students.spec import ConvLayer, Student, StudentShape, StudentSpec, load_student
 
 
 def _random_student(seed: int, shape: StudentShape) -> Student:

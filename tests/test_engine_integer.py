@@ -15,8 +15,8 @@ from acutance.engine import float_network
 from acutance.engine.integer import IntegerLayer, IntegerNetwork, calibration_picture, convert
 from acutance.engine.numpy_engine import NumpyEngine, activate, input_from_luma, shifted_sums
 from acutance.errors import ModelError
-from acutance.spec import ConvLayer, Student, StudentShape, StudentSpec
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
+from acutance.students.spec import ConvLayer, Student, StudentShape, StudentSpec
 
 Rows = list[list[int]]
 shapes = st.builds(StudentShape, st.integers(1, 4), st.integers(1, 5), st.integers(0, 2))
@@ -200,10 +200,10 @@ def test_hidden_activations_of_the_drawn_picture_use_half_of_the_range(tier: str
 
 @pytest.mark.parametrize("tier", ["fast", "balanced", "quality"])
 def test_integers_cost_less_than_a_fiftieth_of_a_decibel(tier: str, data_folder: Path) -> None:
-    from acutance.data.folders import ImageFolder
     from acutance.degrade import crop_to_multiple, down_up
     from acutance.luma import luma_from_rgb
     from acutance.metrics import psnr
+    from acutance.training.data.folders import ImageFolder
 
     student = find_student(tier)
     engine = NumpyEngine(student)

@@ -17,8 +17,8 @@ from acutance.engine.base import TileOptions
 from acutance.engine.integer import IntegerLayer, IntegerNetwork
 from acutance.engine.numpy_engine import NumpyEngine
 from acutance.errors import EngineError, MissingExtraError, UsageError
-from acutance.spec import StudentShape
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
+from acutance.students.spec import StudentShape
 
 pytest.importorskip("acutance._native", reason="this installation has no native engine")
 
@@ -242,7 +242,7 @@ def test_a_forked_child_and_the_end_of_the_interpreter_are_survived() -> None:
     code = """
 import os, sys, numpy as np
 from acutance.engine import open_engine
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
 engine = open_engine(find_student("fast"), "native", threads=3)
 plane = np.random.default_rng(0).integers(0, 256, (90, 160), dtype=np.uint8)
 before = engine.process(plane)

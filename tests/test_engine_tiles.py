@@ -12,7 +12,7 @@ from acutance.engine.numpy_engine import NumpyEngine
 from acutance.engine.tiles import choose, tile_activity, tile_side, undisturbed
 from acutance.errors import AcutanceError, EngineError, UsageError
 from acutance.frame import Plane
-from acutance.spec import StudentShape
+from acutance.students.spec import StudentShape
 from test_engine_integer import random_student
 
 Luma = NDArray[np.uint8]

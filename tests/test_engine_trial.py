@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from acutance.engine import Engine, available_engines, default_engine, default_trial, open_engine, trial
 from acutance.errors import AcutanceError, EngineError, MissingExtraError
-from acutance.spec import load_student
+from acutance.students.spec import load_student
 
 
 class _Paced(Engine):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from acutance.cli.main import main
 from acutance.errors import UsageError
-from acutance.spec import save_student
+from acutance.students.spec import save_student
 from io_clips import make_clip
 from test_evaluate_quality import Rgb, sharpening_student
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from acutance.data.folders import ImageFolder
 from acutance.degrade import crop_to_multiple, down_up
 from acutance.errors import InputNotFoundError, UsageError
 from acutance.evaluate.quality import MethodResult, SetResult, evaluate_set, mean_db, teacher_share
@@ -27,7 +26,8 @@ from acutance.evaluate.table import quality_table, render, set_table, share_tabl
 from acutance.evaluate.unsharp import UnsharpRestorer, UnsharpSetting, choose_unsharp
 from acutance.luma import luma_from_rgb
 from acutance.metrics import ImageQuality, image_quality, psnr_y
-from acutance.spec import Student, StudentShape, StudentSpec
+from acutance.students.spec import Student, StudentShape, StudentSpec
+from acutance.training.data.folders import ImageFolder
 
 Rgb = NDArray[np.uint8]
 
@@ -276,7 +276,7 @@ def test_report_student_runs_from_each_kind_of_checkpoint(tmp_path: Path, truth:
 
     from acutance.errors import ModelError
     from acutance.evaluate.restorers import ReportRestorer
-    from acutance.models.report2025 import Report2025
+    from acutance.training.models.report2025 import Report2025
 
     state = Report2025().state_dict()
     save_file(state, tmp_path / "a.safetensors")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from acutance._machine import processor_name
+from acutance._util.machine import processor_name
 from acutance.errors import UsageError
 from acutance.evaluate.speed import (
     Contender,

@@ -38,8 +38,8 @@ from acutance.export import (
     parity,
 )
 from acutance.export.pictures import degradation_of
-from acutance.spec import Student, StudentSpec, load_student
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
+from acutance.students.spec import Student, StudentSpec, load_student
 from miniature import draw_picture
 
 onnx = pytest.importorskip("onnx")
@@ -116,7 +116,7 @@ def test_tensorrt_comes_with_its_commands_and_says_that_nobody_has_tried_it(stud
 
 def test_a_student_trained_for_int8_takes_no_calibration(tmp_path: Path, student_file: Path) -> None:
     torch = pytest.importorskip("torch")
-    from acutance.models.quantized import QuantizedStudentNet
+    from acutance.training.models.quantized import QuantizedStudentNet
 
     start = load_student(student_file)
     net = QuantizedStudentNet(start)

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.errors import MissingExtraError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acutance._av import av
+from acutance._util.av import av
 from acutance.errors import (
     CorruptInputError,
     InputNotFoundError,
@@ -290,7 +290,7 @@ def test_a_script_named_mp4_cannot_make_another_file_be_read(tmp_path: Path, lea
 
 def test_the_whitelist_is_what_stops_a_script(tmp_path: Path) -> None:
     """The control of the test above: FFmpeg by itself follows the script, and does not with what the reader passes."""
-    from acutance._av import FORMAT_WHITELIST
+    from acutance._util.av import FORMAT_WHITELIST
 
     make_clip(tmp_path / "secret.mp4")
     script = tmp_path / "innocent.mp4"

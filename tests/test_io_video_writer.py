@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acutance._av import av
+from acutance._util.av import av
 from acutance.degrade import resize
 from acutance.errors import OutputError, OutputExistsError, UsageError
 from acutance.frame import Frame

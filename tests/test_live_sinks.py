@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acutance._av import av
+from acutance._util.av import av
 from acutance.errors import MissingExtraError, OutputError, OutputExistsError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
 from acutance.io import VideoReader

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acutance._av import av
+from acutance._util.av import av
 from acutance.errors import InputNotFoundError, SourceError, UnsupportedMediaError, UsageError
 from acutance.io.capture import Address, CaptureSource, camera, screen, stream
 from acutance.io.devices import parse_modes

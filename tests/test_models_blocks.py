@@ -7,9 +7,9 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional as F  # noqa: E402
 
 from acutance.errors import ConfigError  # noqa: E402
-from acutance.models.blocks import CollapsibleConv, PlainConv  # noqa: E402
-from acutance.models.students import StudentNet  # noqa: E402
-from acutance.spec import StudentShape  # noqa: E402
+from acutance.students.spec import StudentShape  # noqa: E402
+from acutance.training.models.blocks import CollapsibleConv, PlainConv  # noqa: E402
+from acutance.training.models.students import StudentNet  # noqa: E402
 
 
 def _block(inputs, outputs):

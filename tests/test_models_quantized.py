@@ -8,12 +8,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from acutance.distill.options import load_config  # noqa: E402
-from acutance.distill.run import distill  # noqa: E402
 from acutance.errors import ConfigError  # noqa: E402
-from acutance.models.quantized import QuantizedStudentNet  # noqa: E402
-from acutance.models.students import StudentNet  # noqa: E402
-from acutance.spec import StudentSpec, load_student, save_student  # noqa: E402
+from acutance.students.spec import StudentSpec, load_student, save_student  # noqa: E402
+from acutance.training.distill.options import load_config  # noqa: E402
+from acutance.training.distill.run import distill  # noqa: E402
+from acutance.training.models.quantized import QuantizedStudentNet  # noqa: E402
+from acutance.training.models.students import StudentNet  # noqa: E402
 from miniature import CONFIG  # noqa: E402
 
 SHORT = ("schedule.epochs=1", "schedule.steps_per_epoch=30", "schedule.warmup_steps=5", "optimizer.lr=2e-3")
@@ -66,7 +66,7 @@ def test_what_ships_is_what_was_trained(net: QuantizedStudentNet, student_file: 
     again = QuantizedStudentNet(load_student(tmp_path / "q.safetensors"))
     for ours, theirs in zip(again.convs, net.convs, strict=True):
         weight = ours.weight  # on the grid already: quantising it again changes nothing
-        from acutance.models.quantized import _quantized_weight
+        from acutance.training.models.quantized import _quantized_weight
 
         torch.testing.assert_close(_quantized_weight(weight), weight)
         torch.testing.assert_close(weight, _quantized_weight(theirs.weight))

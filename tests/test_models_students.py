@@ -7,10 +7,10 @@ torch = pytest.importorskip("torch")
 
 from acutance.engine import float_network  # noqa: E402
 from acutance.errors import ModelError  # noqa: E402
-from acutance.models.cost import count_parameters, measure_cost, measure_speed  # noqa: E402
-from acutance.models.report2025 import Report2025  # noqa: E402
-from acutance.models.students import TIERS, StudentNet  # noqa: E402
-from acutance.spec import StudentShape, StudentSpec, load_student, save_student  # noqa: E402
+from acutance.students.spec import StudentShape, StudentSpec, load_student, save_student  # noqa: E402
+from acutance.training.models.cost import count_parameters, measure_cost, measure_speed  # noqa: E402
+from acutance.training.models.report2025 import Report2025  # noqa: E402
+from acutance.training.models.students import TIERS, StudentNet  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

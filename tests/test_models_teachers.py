@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file  # noqa: E402
 
 from acutance.errors import InputNotFoundError, MissingExtraError, TeacherError  # noqa: E402
-from acutance.models.teachers import LKDN, SRResNet, UpConv7, load_teacher  # noqa: E402
+from acutance.training.models.teachers import LKDN, SRResNet, UpConv7, load_teacher  # noqa: E402
 
 
 def _small_srresnet(**options):
@@ -123,10 +123,10 @@ def test_upconv7_loads_the_published_weights_strictly(data_folder):
 @pytest.mark.parametrize(("name", "at_least"), [("LKDN_x2", 2.0), ("upconv7_photo_plain_x2", 1.0)])
 def test_published_teachers_beat_bicubic(data_folder, name, at_least):
     """A wrong layer (a block with an identity, another padding) would load as well, and lose."""
-    from acutance.data.folders import load_rgb
     from acutance.degrade import down_up
     from acutance.luma import luma_from_rgb
     from acutance.metrics import psnr
+    from acutance.training.data.folders import load_rgb
 
     sharp = load_rgb(data_folder / "test" / "Set5" / "bird.png")[60:204, 60:204]
     low, bicubic = down_up(sharp, 2)
@@ -137,7 +137,7 @@ def test_published_teachers_beat_bicubic(data_folder, name, at_least):
 
 
 def test_tiles_meet_without_a_seam(tmp_path, monkeypatch):
-    import acutance.models.teachers as teachers
+    import acutance.training.models.teachers as teachers
 
     save_file(UpConv7().state_dict(), tmp_path / "t.safetensors")
     teacher = load_teacher(tmp_path / "t.safetensors")

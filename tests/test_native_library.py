@@ -13,7 +13,7 @@ import pytest
 from acutance import __version__
 from acutance.engine.integer import convert
 from acutance.engine.numpy_engine import NumpyEngine
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
 
 ROOT = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent  # cmake and ninja come with the dev extra
@@ -90,5 +90,5 @@ def test_where_nothing_can_be_compiled_a_pure_wheel_results(tmp_path: Path) -> N
     (wheel,) = tmp_path.glob("acutance-*.whl")
     assert wheel.name.endswith("-py3-none-any.whl"), done.stdout
     names = zipfile.ZipFile(wheel).namelist()
-    assert "acutance/weights/fast-clean-x2.safetensors" in names
+    assert "acutance/students/weights/fast-clean-x2.safetensors" in names
     assert not [name for name in names if name.endswith((".so", ".pyd"))]

@@ -103,8 +103,8 @@ def test_a_wheels_parts_are_told_apart(tmp_path: Path) -> None:
     wheel = tmp_path / "a.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("acutance/_native.abi3.so", b"1")
-        archive.writestr("acutance/weights/fast.safetensors", b"22")
-        archive.writestr("acutance/zoo.py", b"333")
+        archive.writestr("acutance/students/weights/fast.safetensors", b"22")
+        archive.writestr("acutance/students/bundled.py", b"333")
         archive.writestr("acutance-1.dist-info/METADATA", b"4444")
     assert wheel_parts(wheel) == {"engine": 1, "students": 2, "python": 3, "metadata": 4}
 

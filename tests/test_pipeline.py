@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from acutance import Sharpener
-from acutance._background import Consumer, Producer
+from acutance._util.background import Consumer, Producer
 from acutance.engine import TileCounts
 from acutance.errors import OutputError, UsageError
 from acutance.frame import Frame
 from acutance.io import VideoReader, Y4MReader, Y4MWriter
-from acutance.pipeline import sharpen_stream, sharpen_video
+from acutance.jobs.pipeline import sharpen_stream, sharpen_video
 from io_clips import frame_times, make_clip
 
 
@@ -85,7 +85,7 @@ def test_an_excerpt_has_the_frames_of_its_span(sharpener: Sharpener, tmp_path: P
 def test_a_failing_encoder_stops_the_job_and_leaves_nothing(
     sharpener: Sharpener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from acutance.io.segmented_writer import SegmentedVideoWriter
+    from acutance.jobs.segmented_writer import SegmentedVideoWriter
 
     source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
     make_clip(source, pts=list(range(40)))

@@ -36,7 +36,7 @@ def test_every_bundled_student_has_a_card_and_a_recipe() -> None:
 def test_a_shipped_student_names_the_recipe_that_made_it() -> None:
     pytest.importorskip("torch")
     from acutance import bundled_models, load_student
-    from acutance.distill.options import load_config
+    from acutance.training.distill.options import load_config
 
     for name, path in bundled_models().items():
         assert load_student(path).spec.config_sha256 == load_config(ROOT / "configs" / f"{name}.toml").sha256
@@ -74,10 +74,10 @@ def test_the_published_figures_are_of_the_bundled_weights() -> None:
 
 @pytest.mark.long  # a bicubic round trip and three students on five pictures: a few seconds
 def test_the_published_set5_figures_can_be_measured_again(data_folder: Path) -> None:
-    from acutance.data.folders import ImageFolder
     from acutance.degrade import crop_to_multiple, down_up
     from acutance.metrics import psnr_y
     from acutance.sharpener import FrameSharpener
+    from acutance.training.data.folders import ImageFolder
 
     pictures = [crop_to_multiple(image.load()) for image in ImageFolder(data_folder / "test" / "Set5")]
     for tier in ("fast", "balanced", "quality"):

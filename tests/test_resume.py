@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from acutance import Sharpener
-from acutance._av import av
-from acutance.auto import Choice
+from acutance._util.av import av
+from acutance.choosing.automatic import Choice
 from acutance.degrade import resize
 from acutance.errors import Cancelled, OutputError, OutputExistsError, ResumeError, UnsupportedMediaError, UsageError
 from acutance.io import VideoReader
-from acutance.journal import Journal, job_folder, unfinished
-from acutance.pipeline import JobReport
+from acutance.jobs.journal import Journal, job_folder, unfinished
+from acutance.jobs.pipeline import JobReport
 from io_clips import frame_times, make_clip, packets
 from killed_job import MOMENTS
 
@@ -424,7 +424,7 @@ def test_the_same_input_under_another_name_goes_on(sharpener: Sharpener, uneven:
 def test_another_version_is_refused(
     sharpener: Sharpener, uneven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from acutance import identity
+    from acutance.jobs import identity
 
     target = tmp_path / "out.mp4"
     stopped(sharpener, uneven, target, 30)
@@ -434,7 +434,7 @@ def test_another_version_is_refused(
 
 
 def test_the_digest_of_a_large_file_sees_its_ends_and_its_middle(tmp_path: Path) -> None:
-    from acutance.identity import input_digest
+    from acutance.jobs.identity import input_digest
 
     path = tmp_path / "large"
     size = 70 << 20
@@ -690,7 +690,7 @@ def test_a_full_disk_keeps_what_is_finished(
 ) -> None:
     import errno
 
-    from acutance.io.segments import SegmentWriter
+    from acutance.jobs.segments import SegmentWriter
 
     target = tmp_path / "out.mp4"
     add = SegmentWriter.add
@@ -726,7 +726,7 @@ def test_a_job_that_would_fail_again_at_the_same_place_keeps_nothing(
 def test_segments_of_another_encoder_do_not_become_one_stream(
     sharpener: Sharpener, uneven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from acutance import pipeline
+    from acutance.jobs import pipeline
 
     target = tmp_path / "out.mp4"
     monkeypatch.setattr(pipeline, "job_identity", lambda *_, **__: {})
@@ -756,7 +756,7 @@ def test_the_command_line_goes_on_and_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from acutance.cli.main import main
-    from acutance.resumable import SEGMENT_FRAMES
+    from acutance.jobs.resumable import SEGMENT_FRAMES
 
     monkeypatch.chdir(tmp_path)
     make_clip(tmp_path / "a.mp4", pts=[512 * i for i in range(SEGMENT_FRAMES + 60)], options={"preset": "ultrafast"})
@@ -813,8 +813,8 @@ def test_in_a_folder_what_is_finished_is_kept(
 def test_ctrl_c_in_one_of_several_jobs_ends_them_all(
     sharpener: Sharpener, student_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from acutance import pipeline
     from acutance.cli.main import main
+    from acutance.jobs import pipeline
 
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from acutance.errors import InputNotFoundError, ModelError
-from acutance.spec import Student, StudentShape, StudentSpec, load_student, save_student
+from acutance.students.spec import Student, StudentShape, StudentSpec, load_student, save_student
 
 
 def test_a_saved_student_is_read_back_equal(student_file: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from _calls import Luma
-from acutance._av import av, plane_view
+from acutance._util.av import av, plane_view
 
 __all__ = ["CAS_STRENGTHS", "UNSHARP_AMOUNTS", "cas", "unsharp"]
 

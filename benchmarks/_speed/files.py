@@ -14,7 +14,7 @@ from statistics import median
 from _speed.clips import Clip, timing_clip
 from _speed.filters import to_av
 from _speed.setting import Section, Setting, clip_path
-from acutance._av import av
+from acutance._util.av import av
 from acutance.engine import available_engines
 from acutance.evaluate.speed import LoadMeter, int16_peak
 
@@ -125,7 +125,7 @@ _PROBE = """
 import json, sys
 import numpy as np
 from acutance.engine import open_engine
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
 
 tier, name, threads, width, height, options = json.loads(sys.argv[1])
 student = find_student(tier)

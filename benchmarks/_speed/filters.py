@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._av import av, plane_view
+from acutance._util.av import av, plane_view
 from acutance.degrade import Yuv420
 
 __all__ = ["FILTERS", "filter_runner", "scale_runner", "sharpen_runner", "to_av"]

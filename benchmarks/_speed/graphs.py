@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, checker, helper, numpy_helper
 from safetensors.numpy import load_file
 
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["FORMS", "PEERS", "Form", "peer_macs_per_pixel", "peer_model", "strided_weight", "student_model"]
 

@@ -13,11 +13,11 @@ from _speed.graphs import PEERS, peer_macs_per_pixel, peer_model
 from _speed.rates import runner_of
 from _speed.runtimes import MissingRuntime, openvino_runner
 from _speed.setting import Section, Setting, clip_path
-from acutance.data.folders import ImageFolder
 from acutance.degrade import Yuv420, rgb_from_yuv420
 from acutance.evaluate.quality import evaluate_set
 from acutance.evaluate.restorers import InputRestorer, Restorer, Rgb, StudentRestorer
 from acutance.evaluate.speed import Contender
+from acutance.training.data.folders import ImageFolder
 
 __all__ = ["peers", "teachers"]
 

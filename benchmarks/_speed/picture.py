@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from _results import load_json
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.errors import UsageError
 
 __all__ = ["draw"]

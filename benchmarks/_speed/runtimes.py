@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from _speed.graphs import FORMS, Form, strided_weight, student_model
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["RUNTIMES", "Chosen", "MissingRuntime", "Runner", "choose", "openvino_runner", "runtime_versions"]
 

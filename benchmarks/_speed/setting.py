@@ -9,8 +9,8 @@ from typing import Any
 from acutance.engine import Engine, open_engine
 from acutance.errors import InputNotFoundError, UsageError
 from acutance.evaluate.speed import Contender, Race, int16_peak, race
-from acutance.spec import Student
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
+from acutance.students.spec import Student
 
 __all__ = ["NOMINAL_PEAK", "TARGET_SET", "TEST_CLIPS", "VAL_CLIPS", "Section", "Setting", "clip_path", "threads_here"]
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from acutance.frame import ColourInfo as ColourInfo
     from acutance.frame import ColourRange as ColourRange
     from acutance.frame import Frame as Frame
-    from acutance.spec import Student as Student
-    from acutance.spec import load_student as load_student
-    from acutance.zoo import bundled_models as bundled_models
+    from acutance.students.bundled import bundled_models as bundled_models
+    from acutance.students.spec import Student as Student
+    from acutance.students.spec import load_student as load_student
 
 __version__ = "0.1.0"
 
@@ -27,9 +27,9 @@ _PUBLIC = {
     "ColourRange": "acutance.frame",
     "Frame": "acutance.frame",
     "Sharpener": "acutance.api",
-    "Student": "acutance.spec",
-    "bundled_models": "acutance.zoo",
-    "load_student": "acutance.spec",
+    "Student": "acutance.students.spec",
+    "bundled_models": "acutance.students.bundled",
+    "load_student": "acutance.students.spec",
 }
 
 __all__ = [

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance.auto import AUTO, AutoSession, AutoSharpener, open_sharpener
+from acutance.choosing.automatic import AUTO, AutoSession, AutoSharpener, open_sharpener
 from acutance.frame import Frame, Plane
-from acutance.pipeline import JobReport, sharpen_image, sharpen_video
+from acutance.jobs.pipeline import JobReport, sharpen_image, sharpen_video
 from acutance.sharpener import FrameSession, FrameSharpener
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["Sharpener"]
 
@@ -27,7 +27,7 @@ class Sharpener:
     ...     live.frame(frame)
 
     model: ``auto`` and tiers (``fast``, ``balanced``, ``quality``) choose a student for each picture and stream
-    (:class:`acutance.auto.AutoSharpener`); other names, paths and Students are one student
+    (:class:`acutance.choosing.automatic.AutoSharpener`); other names, paths and Students are one student
     (:class:`acutance.sharpener.FrameSharpener`). options: of those classes: ``engine``, ``strength``, ``threads``,
     ``threshold``, ``reuse``. Of video, tiles with nothing to gain pass through and tiles that did not change are not
     computed again; ``threshold=0`` and ``reuse=False`` compute everything, as pictures always are.
@@ -62,13 +62,13 @@ class Sharpener:
         return self.inner.frames(frames)
 
     def video(self, source: str | Path, target: str | Path, **options: Any) -> JobReport:
-        """Sharpen a video file; options are those of :func:`acutance.pipeline.sharpen_video`, such as ``progress``, and
-        ``resume``, with which a job that was killed goes on.
+        """Sharpen a video file; options are those of :func:`acutance.jobs.pipeline.sharpen_video`, such as
+        ``progress``, and ``resume``, with which a job that was killed goes on.
 
         ``tiles`` of the report says how many tiles were computed, passed through and reused.
         """
         return sharpen_video(self.inner, source, target, **options)
 
     def image(self, source: str | Path, target: str | Path, **options: Any) -> JobReport:
-        """Sharpen a picture file; options are those of :func:`acutance.pipeline.sharpen_image`."""
+        """Sharpen a picture file; options are those of :func:`acutance.jobs.pipeline.sharpen_image`."""
         return sharpen_image(self.inner, source, target, **options)

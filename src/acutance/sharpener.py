@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._closing import Closing
+from acutance._util.closing import Closing
 from acutance.engine import TILE_ENGINES, Engine, Session, TileCounts, TileOptions, open_engine
 from acutance.engine.base import check_strength
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.luma import add_luma_residual, luma_from_rgb
-from acutance.spec import Student
-from acutance.zoo import find_student
+from acutance.students.bundled import find_student
+from acutance.students.spec import Student
 
 __all__ = ["FrameSession", "FrameSharpener", "check_picture"]
 
@@ -23,7 +23,7 @@ class FrameSharpener:
     """A student and the engine that runs it.
 
     model: a bundled model's name, the path of a student's file, or a loaded Student; a tier's name stands for its
-    student for undegraded x2 here (:class:`acutance.auto.AutoSharpener` chooses).
+    student for undegraded x2 here (:class:`acutance.choosing.automatic.AutoSharpener` chooses).
     engine: ``auto``, or one by name (:func:`acutance.engine.open_engine`).
     strength: 0 (the input, bit for bit) to 2; 1 is what the student was trained for.
     threads: for the engine; None for one per core.
@@ -88,9 +88,9 @@ class FrameSharpener:
         """Sharpen a picture of full-range code values.
 
         picture: H x W (grey) or H x W x 3 (RGB), uint8 or uint16 (0..65535). scaled_by: what it is known
-        to have been, of interest where there is a student to choose (:class:`acutance.auto.AutoSharpener`). Returns the
-        same shape and type; of RGB only the luma changes. For planes of video, which are mostly limited-range, use
-        :meth:`frame`.
+        to have been, of interest where there is a student to choose
+        (:class:`acutance.choosing.automatic.AutoSharpener`). Returns the same shape and type; of RGB only the luma
+        changes. For planes of video, which are mostly limited-range, use :meth:`frame`.
         """
         check_picture(picture)
         if picture.ndim == 2:

@@ -22,7 +22,7 @@ from PIL import Image
 
 import acutance
 from acutance import Sharpener, bundled_models, load_student
-from acutance._av import av
+from acutance._util.av import av
 from acutance.cli.main import VERBS
 from acutance.engine import available_engines, open_engine
 from acutance.errors import MissingExtraError

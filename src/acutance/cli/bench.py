@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from acutance.engine import Engine
     from acutance.evaluate.speed import Race
-    from acutance.spec import Student
+    from acutance.students.spec import Student
 
     Luma = NDArray[np.uint8]
 
@@ -87,7 +87,7 @@ def run(options: Options) -> int:
 
 
 def _measure(seconds: float, threads: int, engines: Sequence[str]) -> dict[str, Any]:
-    from acutance._machine import processor_name
+    from acutance._util.machine import processor_name
     from acutance.evaluate.speed import Contender, int16_peak, race
 
     entries = list(_entries(threads, engines))
@@ -119,8 +119,8 @@ def _measure(seconds: float, threads: int, engines: Sequence[str]) -> dict[str, 
 def _entries(threads: int, engines: Sequence[str]) -> Iterator[_Entry]:
     """Every tier on every back end: the preferred back end first, on each the cheapest tier first."""
     from acutance.engine import available_engines, open_engine
-    from acutance.spec import load_student
-    from acutance.zoo import bundled_models, find_student
+    from acutance.students.bundled import bundled_models, find_student
+    from acutance.students.spec import load_student
 
     tiers = dict.fromkeys(load_student(path).spec.tier for path in bundled_models().values())
     students = [find_student(tier) for tier in tiers]

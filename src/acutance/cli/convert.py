@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from acutance.data.folders import ImageFile
     from acutance.engine.integer import IntegerNetwork
     from acutance.io import AtomicOutput
-    from acutance.spec import Student
+    from acutance.students.spec import Student
+    from acutance.training.data.folders import ImageFile
 
     Luma = NDArray[np.float32]
 
@@ -74,9 +74,9 @@ class _Loss:
 
 def run(options: Options) -> int:
     """Convert, measure, print, and write what was asked for."""
-    from acutance.data.folders import images_named
     from acutance.engine.integer import convert
-    from acutance.zoo import find_student
+    from acutance.students.bundled import find_student
+    from acutance.training.data.folders import images_named
 
     output = _output(options)
     pictures = images_named(options.images)

@@ -35,8 +35,8 @@ class Options:
 
 def run(options: Options) -> int:
     """Fetch a data set."""
-    from acutance.data.div2k import BASE_URL, PARTS, fetch_div2k
-    from acutance.data.places import default_data_root
+    from acutance.training.data.div2k import BASE_URL, PARTS, fetch_div2k
+    from acutance.training.data.places import default_data_root
 
     target = options.to if options.to is not None else default_data_root()
     archives = {part.archive for part in PARTS.values()}

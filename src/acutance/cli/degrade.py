@@ -56,8 +56,8 @@ class Options:
 
 def run(options: Options) -> int:
     """Degrade every picture of a folder."""
-    from acutance.data.folders import ImageFolder
-    from acutance.data.paired_writer import write_pairs
+    from acutance.training.data.folders import ImageFolder
+    from acutance.training.data.paired_writer import write_pairs
 
     mix = _mix(options)
     source, target = options.source.resolve(), options.target.resolve()

@@ -36,7 +36,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from acutance.auto import open_sharpener
+    from acutance.choosing.automatic import open_sharpener
     from acutance.demo.run import run_demo
 
     length = seconds(options.duration, option="--duration")

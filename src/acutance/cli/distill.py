@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.cli.progress import JobProgress, ProgressMode
-from acutance.distill.place import Place, find_place
 from acutance.errors import Cancelled, PeerError, UsageError
+from acutance.training.distill.place import Place, find_place
 
 if TYPE_CHECKING:
-    from acutance.distill.run import DistillResult
+    from acutance.training.distill.run import DistillResult
 
 __all__ = ["Options", "run"]
 
@@ -56,9 +56,9 @@ def run(options: Options) -> int:
         # Of a peer that is lost, torch's C++ would print pages of its own before the one line that says so.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     require("torch", extra="train", purpose="acutance distill")
-    from acutance._machine import cache_folder
-    from acutance.data.places import default_data_root
-    from acutance.distill.options import load_config
+    from acutance._util.machine import cache_folder
+    from acutance.training.data.places import default_data_root
+    from acutance.training.distill.options import load_config
 
     recipe = load_config(options.config, options.set)
     if options.control:
@@ -69,8 +69,8 @@ def run(options: Options) -> int:
         )
     out = options.out if options.out is not None else Path("runs") / recipe.name
     with JobProgress(options.progress if place.rank == 0 else "none") as progress:
-        from acutance.distill.processes import join
-        from acutance.distill.run import distill
+        from acutance.training.distill.processes import join
+        from acutance.training.distill.run import distill
 
         progress.say(f"{recipe.name}: {recipe.steps:,} steps, into {out}")
         try:

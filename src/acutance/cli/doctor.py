@@ -47,7 +47,7 @@ def run(options: Options) -> int:
 
 
 def _findings(*, trial: bool) -> dict[str, Any]:
-    from acutance._machine import processor_name
+    from acutance._util.machine import processor_name
     from acutance.engine import available_engines
 
     engines = available_engines()
@@ -87,7 +87,7 @@ def _version(name: str) -> str:
 
 
 def _encoders() -> list[str]:
-    from acutance._av import av
+    from acutance._util.av import av
 
     return [name for name in _ENCODERS if name in av.codecs_available]
 
@@ -100,7 +100,7 @@ def _engines(available: Sequence[str]) -> list[str]:
     if "native" not in available:
         return [*lines, f"native: {NO_NATIVE_ENGINE}. {available[0]} runs the models instead, many times slower"]
     from acutance.engine.native_engine import NativeEngine
-    from acutance.zoo import find_student
+    from acutance.students.bundled import find_student
 
     engine = NativeEngine(find_student("fast"))
     threads = "1 thread" if engine.threads == 1 else f"{engine.threads} threads"
@@ -113,7 +113,7 @@ def _defaults(*, measure: bool) -> tuple[dict[str, str], list[str]]:
     from acutance.engine import NATIVE_COUNTS, available_engines, default_engine, default_trial
     from acutance.engine.trial import kept_in
     from acutance.errors import AcutanceError
-    from acutance.zoo import TIERS, find_student
+    from acutance.students.bundled import TIERS, find_student
 
     chosen: dict[str, str] = {}
     lines = []
@@ -139,7 +139,7 @@ def _defaults(*, measure: bool) -> tuple[dict[str, str], list[str]]:
 
 
 def _models() -> list[str]:
-    from acutance.zoo import bundled_models
+    from acutance.students.bundled import bundled_models
 
     return list(bundled_models()) or ["none are bundled"]
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from acutance.auto import AutoSharpener
-    from acutance.data.folders import ImageFolder
+    from acutance.choosing.automatic import AutoSharpener
     from acutance.evaluate.quality import SetResult
     from acutance.evaluate.restorers import Restorer
     from acutance.evaluate.sheet import CropCollector
     from acutance.evaluate.video import VideoResult
     from acutance.io import AtomicOutput
     from acutance.sharpener import FrameSharpener
+    from acutance.training.data.folders import ImageFolder
 
 __all__ = ["Options", "run"]
 
@@ -119,9 +119,9 @@ def _outputs(options: Options) -> dict[str, "AtomicOutput"]:
 
 
 def _folder(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"]) -> int:
-    from acutance.data.folders import ImageFolder
     from acutance.evaluate.quality import evaluate_set
     from acutance.evaluate.table import set_table
+    from acutance.training.data.folders import ImageFolder
 
     pictures = ImageFolder(target)[: options.limit]
     with JobProgress(options.progress, json_to=sys.stderr) as progress:
@@ -156,7 +156,7 @@ def _restorers(options: Options, pictures: "ImageFolder") -> list["Restorer"]:
         StudentRestorer,
         TeacherRestorer,
     )
-    from acutance.zoo import bundled_models, factors_of
+    from acutance.students.bundled import bundled_models, factors_of
 
     restorers: list[Restorer] = [InputRestorer(options.up)]
     filters: tuple[Filter, ...] = ("bilinear", "lanczos")
@@ -187,9 +187,9 @@ def _distinguish(restorers: Sequence["Restorer"], models: Sequence[str]) -> None
 
 
 def _unsharp(options: Options, pictures: "ImageFolder") -> "Restorer":
-    from acutance.data.folders import ImageFolder
     from acutance.degrade import crop_to_multiple, down_up
     from acutance.evaluate.unsharp import UnsharpRestorer, choose_unsharp
+    from acutance.training.data.folders import ImageFolder
 
     chosen_on = pictures if options.unsharp_on is None else ImageFolder(options.unsharp_on)
 
@@ -262,7 +262,7 @@ def _file(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"])
 
 
 def _sharpeners(options: Options, models: Sequence[str]) -> dict[str, "FrameSharpener | AutoSharpener"]:
-    from acutance.auto import open_sharpener
+    from acutance.choosing.automatic import open_sharpener
 
     made = [
         open_sharpener(m, engine=options.engine, strength=options.strength, threads=options.threads) for m in models

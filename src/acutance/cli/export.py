@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from acutance.export import Export, Limits, Parity
-    from acutance.spec import Student
+    from acutance.students.spec import Student
 
     Rgb = NDArray[np.uint8]
 
@@ -63,7 +63,7 @@ class Options:
 def run(options: Options) -> int:
     """Export, judge, and print what came out."""
     from acutance.export import FORMATS, LIMITS, check_export, examples, export_student, inspect_export
-    from acutance.zoo import find_student
+    from acutance.students.bundled import find_student
 
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"--threads must be at least 1, not {options.threads}")
@@ -116,8 +116,8 @@ def _limits(limits: "Limits | None", lost: float | None) -> "Limits | None":
 
 def _pictures(paths: Sequence[str], below_data: Path, option: str) -> "tuple[Iterator[Rgb], str]":
     """Sharp pictures, and what they are in words."""
-    from acutance.data.folders import images_named
-    from acutance.data.places import default_data_root
+    from acutance.training.data.folders import images_named
+    from acutance.training.data.places import default_data_root
 
     places = list(map(Path, paths)) or [default_data_root() / below_data]
     if paths or places[0].is_dir():

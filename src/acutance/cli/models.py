@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-from acutance.spec import Student, load_student
+from acutance.students.spec import Student, load_student
 
 __all__ = ["Options", "run"]
 
@@ -20,7 +20,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    from acutance.zoo import bundled_models
+    from acutance.students.bundled import bundled_models
 
     students = {name: load_student(path) for name, path in bundled_models().items()}
     if options.json:

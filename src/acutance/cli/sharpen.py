@@ -20,10 +20,10 @@ from acutance.errors import (
 )
 
 if TYPE_CHECKING:
-    from acutance.auto import AutoSharpener
+    from acutance.choosing.automatic import AutoSharpener
     from acutance.engine import TileCounts
     from acutance.io.files import MediaFile
-    from acutance.pipeline import JobReport, Progress
+    from acutance.jobs.pipeline import JobReport, Progress
     from acutance.sharpener import FrameSharpener
 
 __all__ = ["Options", "run"]
@@ -90,7 +90,7 @@ class _Excerpt:
 
 def run(options: Options) -> int:
     """Sharpen everything named. One bad file among many does not stop the others; its exit code is returned."""
-    from acutance.auto import open_sharpener
+    from acutance.choosing.automatic import open_sharpener
 
     if not options.paths:
         raise UsageError("nothing to sharpen: name a picture, a video, a folder, or '-'")
@@ -135,7 +135,7 @@ def run(options: Options) -> int:
 
 def _is_kept(options: Options, media: "MediaFile", target: "Path | str") -> bool:
     """Whether there is an output already, and no unfinished job that is to replace it."""
-    from acutance.journal import sweep, unfinished
+    from acutance.jobs.journal import sweep, unfinished
 
     if not options.resume or options.overwrite or target == "-":
         return False
@@ -154,7 +154,7 @@ def _one(
     target: "Path | str",
     progress: "Progress",
 ) -> "JobReport":
-    from acutance.pipeline import sharpen_image, sharpen_video
+    from acutance.jobs.pipeline import sharpen_image, sharpen_video
 
     if media.kind == "image":
         if target == "-":
@@ -187,7 +187,7 @@ def _one(
 
 
 def _stream(options: Options, sharpener: "FrameSharpener | AutoSharpener", excerpt: _Excerpt) -> int:
-    from acutance.pipeline import sharpen_stream
+    from acutance.jobs.pipeline import sharpen_stream
 
     if options.scale != 1.0 or excerpt.start or excerpt.duration is not None or options.resume:
         raise UsageError("--scale, --start, --duration, --preview and --resume are for files, not for '-'")

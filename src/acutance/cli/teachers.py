@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import UsageError
 
 if TYPE_CHECKING:
-    from acutance.models.teachers import Teacher
+    from acutance.training.models.teachers import Teacher
 
 __all__ = ["Options", "run"]
 
@@ -34,7 +34,7 @@ class Options:
 def run(options: Options) -> int:
     """Describe teachers, and measure them where a folder is given."""
     require("torch", extra="train", purpose="acutance teachers")
-    from acutance.models.teachers import load_teacher
+    from acutance.training.models.teachers import load_teacher
 
     if not options.files:
         raise UsageError("no weight file given")
@@ -49,7 +49,7 @@ def run(options: Options) -> int:
 
 
 def _describe(teacher: "Teacher") -> dict[str, Any]:
-    from acutance.models.cost import measure_speed
+    from acutance.training.models.cost import measure_speed
 
     speed = measure_speed(teacher.module)
     return {
@@ -67,9 +67,9 @@ def _describe(teacher: "Teacher") -> dict[str, Any]:
 
 def _check(teacher: "Teacher", weights: Path, folder: Path, progress: JobProgress) -> dict[str, Any]:
     """Mean PSNR on luma as the field measures it: see :func:`acutance.evaluate.quality.evaluate_set`."""
-    from acutance.data.folders import ImageFolder
     from acutance.evaluate.quality import evaluate_set
     from acutance.evaluate.restorers import InputRestorer, TeacherRestorer
+    from acutance.training.data.folders import ImageFolder
 
     result = evaluate_set(
         ImageFolder(folder),

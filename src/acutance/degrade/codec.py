@@ -93,7 +93,7 @@ def encode_decode(
     if 0 in lost:
         raise UsageError("the first frame cannot be lost: there would be nothing to show")
 
-    from acutance._av import av
+    from acutance._util.av import av
 
     rate = Fraction(frame_rate).limit_denominator(1001)
     encoder: av.VideoCodecContext | None = None
@@ -167,7 +167,7 @@ def _decode(
     decoder: "av.VideoCodecContext", packet: "av.Packet[Any] | None", *, forgiving: bool
 ) -> "list[av.VideoFrame]":
     """forgiving: a packet that cannot be decoded, as AV1's whose references are lost, is one more that is not shown."""
-    from acutance._av import av
+    from acutance._util.av import av
 
     try:
         return decoder.decode(packet)
@@ -185,7 +185,7 @@ def _open_encoder(
     keyframe_interval: int,
     options: Mapping[str, str] | None,
 ) -> "av.VideoCodecContext":
-    from acutance._av import av
+    from acutance._util.av import av
 
     encoder = cast("av.VideoCodecContext", av.CodecContext.create(_ENCODERS[codec], "w"))
     encoder.height, encoder.width = shape
@@ -201,7 +201,7 @@ def _open_encoder(
 
 
 def _to_av(picture: Yuv420, index: int, time_base: Fraction) -> "av.VideoFrame":
-    from acutance._av import av
+    from acutance._util.av import av
 
     height, width = picture.luma.shape
     packed = np.concatenate([plane.ravel() for plane in picture]).reshape(height * 3 // 2, width)
@@ -212,7 +212,7 @@ def _to_av(picture: Yuv420, index: int, time_base: Fraction) -> "av.VideoFrame":
 
 
 def _from_av(frame: "av.VideoFrame") -> Yuv420:
-    from acutance._av import plane_view
+    from acutance._util.av import plane_view
 
     # Copied, since a view would keep the decoder's whole pool of frames alive.
     luma, cb, cr = (plane_view(frame, i, bit_depth=8).astype(np.uint8, copy=True) for i in range(3))

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from acutance.auto import AutoSession, AutoSharpener
+from acutance.choosing.automatic import AutoSession, AutoSharpener
 from acutance.degrade import Yuv420, encode_decode, resize, yuv420_from_rgb
 from acutance.demo.scene import FRAME_RATE, scene
 from acutance.errors import OutputError, OutputExistsError, UnsupportedMediaError
 from acutance.frame import ColourInfo, ColourRange, Frame, luma_limits
 from acutance.io import VideoReader, VideoWriter, Y4MWriter
 from acutance.io.files import AtomicOutput
+from acutance.jobs.pipeline import Progress
 from acutance.metrics import psnr, ssim
-from acutance.pipeline import Progress
 from acutance.sharpener import FrameSharpener
 
 __all__ = ["DemoResult", "run_demo"]

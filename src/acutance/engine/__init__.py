@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from acutance.engine.base import TILE_ENGINES, Engine, Session, TileCounts, TileOptions
 from acutance.engine.trial import NATIVE_COUNTS, Trial, remembered, trial_for
 from acutance.errors import EngineError, MissingExtraError
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = [
     "ENGINES",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._closing import Closing
+from acutance._util.closing import Closing
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
 

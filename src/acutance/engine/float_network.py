@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance.engine.base import pad_to_multiple
-from acutance.spec import ConvLayer, Student
+from acutance.students.spec import ConvLayer, Student
 
 __all__ = ["convolve", "pixel_shuffle", "pixel_unshuffle", "residual", "run_layers"]
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.engine.arithmetic import code_per_unit
 from acutance.engine.base import Engine, pad_to_multiple
 from acutance.engine.onnx_graph import Kind, running_graph
 from acutance.frame import Plane
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["GraphEngine", "RunGraph"]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from acutance.engine.float_network import convolve, pixel_unshuffle
 from acutance.errors import ModelError
-from acutance.spec import ConvLayer, Student, StudentShape
+from acutance.students.spec import ConvLayer, Student, StudentShape
 
 __all__ = ["ACTIVATION_LIMIT", "CODE", "IntegerLayer", "IntegerNetwork", "calibration_picture", "convert"]
 

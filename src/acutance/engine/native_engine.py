@@ -11,7 +11,7 @@ from acutance.engine.integer import CODE, IntegerNetwork, convert
 from acutance.engine.numpy_engine import input_from_luma
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["NativeEngine", "instruction_sets"]
 

@@ -12,7 +12,7 @@ from acutance.engine.integer import ACTIVATION_LIMIT, CODE, IntegerLayer, Intege
 from acutance.engine.tiles import TileSession
 from acutance.errors import EngineError
 from acutance.frame import Plane
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["NumpyEngine", "activate", "add_residual", "input_from_luma", "input_from_plane", "shifted_sums"]
 

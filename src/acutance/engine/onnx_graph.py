@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.engine.arithmetic import code_per_unit
 from acutance.errors import ModelError
-from acutance.spec import ConvLayer, Student
+from acutance.students.spec import ConvLayer, Student
 
 __all__ = ["METADATA_KEY", "OPSET", "Kind", "frozen_graph", "running_graph"]
 

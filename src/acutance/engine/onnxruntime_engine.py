@@ -5,11 +5,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from acutance._extras import first_line, require
+from acutance._util.extras import first_line, require
 from acutance.engine.base import usable_cores
 from acutance.engine.graph_engine import GraphEngine, RunGraph
 from acutance.errors import EngineError
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine", "open_onnx", "providers"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.engine.base import usable_cores
 from acutance.engine.graph_engine import GraphEngine, RunGraph
 from acutance.errors import EngineError, ModelError
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["OpenVinoEngine", "compile_openvino", "devices", "last_line", "read_openvino"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from acutance.engine.base import Session, TileCounts, TileOptions
 from acutance.frame import Plane
-from acutance.spec import StudentShape
+from acutance.students.spec import StudentShape
 
 __all__ = ["TileSession", "choose", "tile_activity", "tile_side", "undisturbed"]
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from acutance._machine import cache_folder, processor_name
+from acutance._util.machine import cache_folder, processor_name
 from acutance.engine.base import Engine, usable_cores
 from acutance.errors import AcutanceError, EngineError
 from acutance.frame import Plane
-from acutance.spec import Student, StudentShape
+from acutance.students.spec import Student, StudentShape
 
 __all__ = ["NATIVE_COUNTS", "Trial", "kept_in", "remembered", "run_trial", "trial_for"]
 

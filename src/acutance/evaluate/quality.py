@@ -34,7 +34,7 @@ _DIGITS = 5
 
 
 class SharpPicture(Protocol):
-    """A picture that is read when it is its turn, such as :class:`acutance.data.folders.ImageFile`."""
+    """A picture that is read when it is its turn, such as :class:`acutance.training.data.folders.ImageFile`."""
 
     @property
     def name(self) -> str: ...

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.degrade import ResizeMethod, resize
 from acutance.errors import InputNotFoundError, ModelError
 from acutance.sharpener import FrameSharpener
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 if TYPE_CHECKING:
-    from acutance.models.teachers import Teacher
+    from acutance.training.models.teachers import Teacher
 
 __all__ = [
     "InputRestorer",
@@ -137,7 +137,7 @@ class TeacherRestorer(Restorer):
         if not Path(weights).is_file():
             raise InputNotFoundError(f"{weights}: no such teacher file")
         require("torch", extra="train", purpose=f"the teacher {Path(weights).name}")
-        from acutance.models.teachers import load_teacher
+        from acutance.training.models.teachers import load_teacher
 
         self._teacher: Teacher = load_teacher(weights)
         self._cache = None if cache is None else cache / f"{self._teacher.name}-{self._teacher.sha256[:12]}"
@@ -194,8 +194,8 @@ class ReportRestorer(Restorer):
         if not path.is_file():
             raise InputNotFoundError(f"{path}: no such checkpoint")
         require("torch", extra="train", purpose=f"the report's student {path.name}")
-        from acutance.models.cost import measure_cost
-        from acutance.models.report2025 import Report2025
+        from acutance.training.models.cost import measure_cost
+        from acutance.training.models.report2025 import Report2025
 
         self._net = Report2025()
         self.scale = self._net.scale

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance.auto import AutoSharpener
+from acutance.choosing.automatic import AutoSharpener
 from acutance.engine.arithmetic import from_plane
 from acutance.errors import UsageError
 from acutance.evaluate.quality import MAX_DB, mean_db

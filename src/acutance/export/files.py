@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._extras import require
-from acutance._lock import FileLock
+from acutance._util.extras import require
+from acutance._util.lock import FileLock
 from acutance.engine.base import check_strength
 from acutance.engine.onnx_graph import METADATA_KEY, OPSET, frozen_graph
 from acutance.engine.openvino_engine import last_line, read_openvino
@@ -26,7 +26,7 @@ from acutance.export.parity import LIMITS, Limits, Parity, parity
 from acutance.export.pictures import Example
 from acutance.export.running import open_exported
 from acutance.io.files import output_error
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["FORMATS", "Export", "Format", "check_export", "export_student"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from acutance.errors import ModelError
 from acutance.export.ncnn_file import HALF, MAGIC, describe
-from acutance.spec import StudentShape
+from acutance.students.spec import StudentShape
 
 __all__ = ["inspect_ncnn"]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from acutance._extras import first_line, require
+from acutance._util.extras import first_line, require
 from acutance.engine.onnx_graph import METADATA_KEY, OPSET, frozen_graph
 from acutance.errors import ModelError
-from acutance.spec import ConvLayer, Student, StudentShape, StudentSpec
+from acutance.students.spec import ConvLayer, Student, StudentShape, StudentSpec
 
 __all__ = ["inspect_onnx"]
 

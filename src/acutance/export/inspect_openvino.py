@@ -8,7 +8,7 @@ import numpy as np
 from acutance.engine.onnx_graph import METADATA_KEY
 from acutance.engine.openvino_engine import read_openvino
 from acutance.errors import ModelError
-from acutance.spec import StudentSpec
+from acutance.students.spec import StudentSpec
 
 __all__ = ["inspect_openvino"]
 

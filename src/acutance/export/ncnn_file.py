@@ -13,7 +13,7 @@ import numpy as np
 
 from acutance.engine.arithmetic import code_per_unit
 from acutance.export.companion import companion
-from acutance.spec import Student, StudentShape
+from acutance.students.spec import Student, StudentShape
 
 __all__ = ["HALF", "MAGIC", "describe", "write_ncnn"]
 

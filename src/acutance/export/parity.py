@@ -13,7 +13,7 @@ from acutance.engine.float_network import residual
 from acutance.errors import ModelError, UsageError
 from acutance.export.pictures import Example
 from acutance.metrics import psnr
-from acutance.spec import Student
+from acutance.students.spec import Student
 
 __all__ = ["LIMITS", "Limits", "Parity", "parity"]
 

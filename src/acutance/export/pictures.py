@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from acutance.degrade import DegradationMix
 from acutance.errors import UsageError
 from acutance.luma import luma_from_rgb
-from acutance.spec import StudentSpec
+from acutance.students.spec import StudentSpec
 
 __all__ = ["Example", "calibration_planes", "degradation_of", "examples"]
 

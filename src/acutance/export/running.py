@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._extras import first_line, require
+from acutance._util.extras import first_line, require
 from acutance.engine.base import pad_to_multiple, usable_cores
 from acutance.engine.onnxruntime_engine import open_onnx
 from acutance.engine.openvino_engine import compile_openvino, read_openvino

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acutance._av import av, reason
+from acutance._util.av import av, reason
 from acutance.io._open import open_container
 
 if TYPE_CHECKING:

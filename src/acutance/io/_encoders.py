@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from acutance._av import av
+from acutance._util.av import av
 from acutance.errors import OutputError, UsageError
 
 __all__ = ["CONTAINERS", "ENCODERS", "Encoder", "choose_encoder", "container_format", "repeatable"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._av import ColorRange, Interpolation, av, plane_view
+from acutance._util.av import ColorRange, Interpolation, av, plane_view
 from acutance.errors import UnsupportedMediaError
 from acutance.frame import ColourRange, Frame, Plane
 from acutance.io._pixels import PixelPlan

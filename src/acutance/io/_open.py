@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acutance._av import FORMAT_WHITELIST, av, reason
+from acutance._util.av import FORMAT_WHITELIST, av, reason
 from acutance.errors import CorruptInputError, NotMediaError
 from acutance.frame import ColourInfo, ColourRange
 from acutance.io._checks import MAX_PIXELS, check_readable, sniff

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from acutance._av import ColorRange, Colorspace, Interpolation, av
+from acutance._util.av import ColorRange, Colorspace, Interpolation, av
 
 __all__ = ["PixelPlan", "plan_for", "repack"]
 

@@ -47,7 +47,7 @@ def decode_deep(data: bytes, codec: str = "png") -> NDArray[np.uint16]:
 
     Raises ValueError where it does not decode.
     """
-    from acutance._av import av, reason
+    from acutance._util.av import av, reason
 
     context: Any = av.CodecContext.create(codec, "r")
     try:
@@ -69,7 +69,7 @@ def decode_deep(data: bytes, codec: str = "png") -> NDArray[np.uint16]:
 
 def encode_deep(samples: NDArray[np.uint16]) -> bytes:
     """A PNG file of 16-bit samples, H x W x (1 to 4)."""
-    from acutance._av import av
+    from acutance._util.av import av
 
     height, width, count = samples.shape
     name = next(name for name, channels in _FORMATS.items() if channels == count)

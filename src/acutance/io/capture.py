@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from acutance._av import FORMAT_WHITELIST, ColorRange, av, reason
+from acutance._util.av import FORMAT_WHITELIST, ColorRange, av, reason
 from acutance.errors import AcutanceError, InputNotFoundError, SourceError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
 from acutance.io._checks import MAX_PIXELS, check_dimensions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from acutance._av import av
+from acutance._util.av import av
 
 __all__ = ["Device", "list_devices", "microphone_address"]
 

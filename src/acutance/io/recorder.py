@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from acutance._av import av
+from acutance._util.av import av
 from acutance.errors import OutputError, OutputExistsError
 from acutance.frame import Frame
 from acutance.io._checks import same_file

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from acutance._av import av, reason
+from acutance._util.av import av, reason
 from acutance.errors import SourceError
 from acutance.io._open import open_container
 from acutance.io.devices import microphone_address

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from acutance._closing import Closing
+from acutance._util.closing import Closing
 from acutance.frame import Frame
 
 __all__ = ["LiveSource", "SoundHandler", "SourceEnd", "SourceInfo"]

@@ -9,7 +9,7 @@ from typing import Self, cast
 
 import numpy as np
 
-from acutance._av import CHROMA_LOCATIONS, av, plane_view
+from acutance._util.av import CHROMA_LOCATIONS, av, plane_view
 from acutance.errors import AcutanceError, OutputError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.io._checks import check_dimensions

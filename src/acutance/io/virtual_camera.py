@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.errors import OutputError
 from acutance.io._frames import converted, upright
 from acutance.io.sink import LiveSink, Shown

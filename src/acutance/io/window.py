@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._extras import require
+from acutance._util.extras import require
 from acutance.errors import OutputError
 from acutance.frame import Frame, Plane
 from acutance.io._frames import converted

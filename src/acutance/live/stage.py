@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from acutance.auto import AutoSession, AutoSharpener, Choice, open_sharpener
+from acutance.choosing.automatic import AutoSession, AutoSharpener, Choice, open_sharpener
 from acutance.engine import TILE_ENGINES, TileCounts
 from acutance.engine.base import check_strength
 from acutance.frame import Frame
 from acutance.sharpener import FrameSession
-from acutance.spec import Student
-from acutance.zoo import TIERS, find_student
+from acutance.students.bundled import TIERS, find_student
+from acutance.students.spec import Student
 
 __all__ = ["Stage"]
 
@@ -17,9 +17,9 @@ __all__ = ["Stage"]
 class Stage:
     """Sharpens frame after frame, for one thread; what it is told from others holds from the next frame on.
 
-    model: as for :func:`acutance.auto.open_sharpener`. tiers: those there are to step through, the dearest first; one
-    that has no name where a single student was asked for. first: the one that was asked for. options: those of
-    :class:`acutance.sharpener.FrameSharpener`. Raises what that raises.
+    model: as for :func:`acutance.choosing.automatic.open_sharpener`. tiers: those there are to step through, the
+    dearest first; one that has no name where a single student was asked for. first: the one that was asked for.
+    options: those of :class:`acutance.sharpener.FrameSharpener`. Raises what that raises.
     """
 
     def __init__(self, model: str | Path | Student = "auto", **options: Any) -> None:

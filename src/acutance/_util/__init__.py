@@ -1,0 +1,1 @@
+"""Small parts that every other part may use."""

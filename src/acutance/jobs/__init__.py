@@ -1,0 +1,1 @@
+"""File jobs: decode, sharpen and encode, in segments that survive a stop."""

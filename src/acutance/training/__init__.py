@@ -1,0 +1,1 @@
+"""The training side: data, models and distillation."""

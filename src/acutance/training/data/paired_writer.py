@@ -1,0 +1,138 @@
+"""Paired sets on disk: sharp, degraded and low-resolution pictures side by side, with what was done to each."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from acutance.degrade import DegradationMix
+from acutance.errors import AcutanceError, OutputError, OutputExistsError, UsageError
+from acutance.training.data.folders import ImageFile
+
+__all__ = ["PairsWritten", "write_pairs"]
+
+_KINDS = ("sharp", "degraded", "low")
+_MANIFEST = "manifest.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class PairsWritten:
+    """written: pictures degraded now; kept: found finished from an earlier run."""
+
+    folder: Path
+    written: int
+    kept: int
+
+
+def write_pairs(
+    images: Sequence[ImageFile],
+    mix: DegradationMix,
+    out_folder: str | Path,
+    *,
+    seed: int,
+    overwrite: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> PairsWritten:
+    """Degrade every image and write ``sharp/NAME.png``, ``degraded/NAME.png``, ``low/NAME.png``.
+
+    ``manifest.jsonl`` has one line for each: its name, the SHA-256 of the source file, seed, digest of the mix, and all
+    that was drawn. An interrupted run goes on where it was, and ends with the same files as an uninterrupted one.
+    progress: called with (done, total, name).
+
+    Raises OutputExistsError where the folder holds pairs of another seed or mix and ``overwrite`` is not set,
+    UsageError for an image that the mix cannot take, CorruptInputError for one that cannot be read, OutputError.
+    """
+    folder = Path(out_folder)
+    manifest = folder / _MANIFEST
+    names = _output_names(images)
+    identity = {"seed": seed, "mix": mix.digest}
+    found = {} if overwrite else _read_manifest(manifest)
+    for record in found.values():
+        if {key: record.get(key) for key in identity} != identity:
+            raise OutputExistsError(f"{folder}: holds pairs of another seed or mix: choose another folder or overwrite")
+    records: list[dict[str, Any]] = []
+    kept = 0
+    try:
+        for kind in _KINDS:
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        if overwrite:
+            manifest.unlink(missing_ok=True)
+        else:
+            # A line cut short by an interruption would run into the next one.
+            _write_manifest(manifest, list(found.values()))
+        for done, (image, name) in enumerate(zip(images, names, strict=True), start=1):
+            source = image.sha256()
+            paths = [folder / kind / f"{name}.png" for kind in _KINDS]
+            earlier = found.get(name, {})
+            if earlier.get("source_sha256") == source and all(path.is_file() for path in paths):
+                record = earlier
+                kept += 1
+            else:
+                record = {"name": name, "source": image.name, "source_sha256": source, **identity}
+                record |= _make(image, mix, seed, paths)
+                with manifest.open("a", encoding="utf-8") as file:
+                    file.write(_line(record))
+            records.append(record)
+            if progress is not None:
+                progress(done, len(images), name)
+        _write_manifest(manifest, records)  # in the order of the images, whatever was made when
+    except AcutanceError:
+        raise  # some are OSErrors too
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return PairsWritten(folder, len(records) - kept, kept)
+
+
+def _make(image: ImageFile, mix: DegradationMix, seed: int, paths: Sequence[Path]) -> dict[str, Any]:
+    try:
+        triple = mix.apply(image.load(), seed=seed, name=image.name)
+    except UsageError as error:
+        raise UsageError(f"{image.path}: {error}") from error
+    for picture, path in zip((triple.sharp, triple.degraded, triple.low), paths, strict=True):
+        _write_png(picture, path)
+    return {"width": triple.sharp.shape[1], "height": triple.sharp.shape[0], "degradation": triple.record}
+
+
+def _output_names(images: Sequence[ImageFile]) -> list[str]:
+    """Names without their suffix, unless that would give two images the same one."""
+    bare = [PurePosixPath(image.name).with_suffix("").as_posix() for image in images]
+    return bare if len(set(bare)) == len(bare) else [image.name for image in images]
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record, sort_keys=True) + "\n"
+
+
+def _read_manifest(path: Path) -> dict[str, dict[str, Any]]:
+    """Records by name; a line that an interruption cut short is left out."""
+    records = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+                records[str(record["name"])] = record
+            except (ValueError, KeyError, TypeError):
+                continue
+    return records
+
+
+def _write_manifest(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
+    unfinished.write_text("".join(_line(record) for record in records), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _write_png(picture: NDArray[np.uint8], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        Image.fromarray(picture).save(unfinished, "PNG")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,98 @@
+"""A distillation task: owns the student, the terms of the loss and, where features are compared, the teacher."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from acutance.errors import ConfigError
+from acutance.training.data.pairs import Batch
+from acutance.training.distill.losses import LOSSES, Prediction
+from acutance.training.distill.options import LossOptions
+from acutance.training.models.students import StudentNet
+from acutance.training.models.teachers import LKDN, SRResNet, Teacher
+
+__all__ = ["DistillationTask"]
+
+
+class DistillationTask(nn.Module):
+    """Takes a batch, returns a dict: ``loss`` (to be minimised) and each weighted term's plain value.
+
+    student: a StudentNet, which reads the degraded luma, or a network with a ``scale``, which reads the low-resolution
+    RGB picture. teacher: needed for feature losses only; outputs come precomputed with the batch. precision: float32,
+    or bfloat16 for a network with ``features`` and ``reconstruct``: the features only. rounded: the teacher's output is
+    rounded to whole code values.
+    """
+
+    def __init__(
+        self,
+        student: nn.Module,
+        losses: LossOptions,
+        *,
+        teacher: Teacher | None = None,
+        precision: str = "float32",
+        rounded: bool = False,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.rounded = rounded
+        self.precision = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self.weights = {name: w for name, w in dataclasses.asdict(losses).items() if w > 0}
+        # Kept out of the module tree: the teacher is neither trained nor saved.
+        self._teacher = [teacher] if teacher is not None and self.needs_teacher_features else []
+        if self.needs_teacher_features and not self._teacher:
+            raise ConfigError("the affinity loss needs a teacher")
+        if self._teacher and not hasattr(self._teacher[0].module, "features"):
+            raise ConfigError(f"the affinity loss needs features, which {self._teacher[0].architecture} does not give")
+        if self.needs_teacher_features and not isinstance(student, StudentNet):
+            raise ConfigError("the affinity loss compares features of the student family only")
+
+    @property
+    def needs_teacher_features(self) -> bool:
+        return "affinity" in self.weights
+
+    @property
+    def needs_teacher_outputs(self) -> bool:
+        return any(name.startswith("teacher_") for name in self.weights)
+
+    def predict(self, batch: Batch) -> Prediction:
+        """Run the student, and the teacher where its features are asked for."""
+        truth = torch.from_numpy(batch.sharp)
+        teacher = None if batch.teacher is None else torch.from_numpy(batch.teacher)
+        if teacher is not None and self.rounded:
+            teacher = teacher.mul(255).round().div(255)
+        degraded = torch.from_numpy(batch.degraded)
+        if not isinstance(self.student, StudentNet):
+            return Prediction(self._restore(_low(batch)), truth, teacher, degraded=degraded)
+        if not self.needs_teacher_features:
+            return Prediction(self.student(degraded), truth, teacher, degraded=degraded)
+        features = self.student.features(degraded)
+        shuffled = nn.functional.pixel_shuffle(features[-1], self.student.shape.unshuffle)
+        with torch.no_grad():
+            target = self._teacher[0].module.features(_low(batch))  # type: ignore[operator]
+        return Prediction(degraded + shuffled, truth, teacher, features[-2], target, degraded)
+
+    def _restore(self, low: Tensor) -> Tensor:
+        if self.precision == torch.float32:
+            out: Tensor = self.student(low)
+            return out
+        student = cast("LKDN | SRResNet", self.student)
+        low = low.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", self.precision):
+            features = student.features(low)
+        # The picture itself in full: eight bits of mantissa would round it to whole code values.
+        return student.reconstruct(features.float())
+
+    def forward(self, batch: Batch) -> Mapping[str, Tensor]:
+        prediction = self.predict(batch)
+        terms = {name: LOSSES[name](prediction) for name in self.weights}
+        loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        return {"loss": loss, **terms}
+
+
+def _low(batch: Batch) -> Tensor:
+    if batch.low is None:
+        raise ConfigError("this student, or the affinity loss, reads low-resolution pictures: of one factor only")
+    return torch.from_numpy(batch.low)
