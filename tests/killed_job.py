@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from acutance import Sharpener
-from acutance.io import files, segmented_writer
+from acutance.io import files
+from acutance.jobs import segmented_writer
 from acutance.jobs.journal import Journal
 
 MOMENTS = (

@@ -98,12 +98,12 @@ class Installed(unittest.TestCase):
         assert [name for name in recorded if name.endswith("licenses/LICENSE")]
 
     def test_nothing_but_the_package_was_installed(self) -> None:
-        """No tests, benchmarks or sources of the engine among the files, and nothing beside the package's folder."""
+        """No tests, benchmarks, tools or engine sources among the files, and nothing beside the package's folder."""
         scripts = ("acutance", "acutance.exe")
         for path in importlib.metadata.files("acutance") or ():
             top = path.parts[0]
             assert top == "acutance" or top.endswith(".dist-info") or path.name in scripts, path
-            assert not {"tests", "benchmarks", "training", "native"} & set(path.parts), path
+            assert not {"tests", "benchmarks", "tools", "native"} & set(path.parts), path
 
     def test_the_engine_is_there_unless_nothing_could_be_compiled(self) -> None:
         assert available_engines() == (["numpy"] if PURE else ["native", "numpy"])

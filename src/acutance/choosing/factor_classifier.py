@@ -2,8 +2,8 @@
 
 What was scaled up by f has next to nothing above 1/f of its highest frequency. How steeply the spectrum of the busiest
 places falls is told from how a picture's own does, soft ones among them, by a network of one hidden layer over the
-logarithms of fifteen bands, fitted by ``benchmarks/reach.py`` on training pictures and clips, sharp, out of focus,
-sharpened, noisy and drawn, scaled and compressed.
+logarithms of fifteen bands, fitted by ``tools/fit_factor_classifier.py`` on training pictures and clips, sharp, out of
+focus, sharpened, noisy and drawn, scaled and compressed.
 """
 
 import json

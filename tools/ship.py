@@ -1,11 +1,11 @@
 """From training runs to what ships: weight files, their metadata, and a card for each.
 
-    python benchmarks/ship.py take RUNS      copies RUNS/<name>/student.safetensors into the package, and the controls
+    python tools/ship.py take RUNS      copies RUNS/<name>/student.safetensors into the package, and the controls
                                              (RUNS/<name>-control) to training/controls
-    python benchmarks/ship.py describe       writes the figures of benchmarks/results/quality.json into the bundled
+    python tools/ship.py describe       writes the figures of benchmarks/results/quality.json into the bundled
                                              files' metadata and into docs/models/<name>.md
 
-Between the two, ``python benchmarks/quality.py`` measures, and ``python benchmarks/calibrate.py --write`` gives each
+Between the two, ``python benchmarks/quality.py`` measures, and ``python tools/calibrate.py --write`` gives each
 file its activity threshold.
 """
 
@@ -23,7 +23,7 @@ from acutance.students.spec import Student, StudentSpec, load_student, save_stud
 from acutance.training.distill.options import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
-WEIGHTS = ROOT / "src" / "acutance" / "weights"
+WEIGHTS = ROOT / "src" / "acutance" / "students" / "weights"
 CONTROLS = ROOT / "training" / "controls"
 CARDS = ROOT / "docs" / "models"
 RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
@@ -141,7 +141,7 @@ def _card(student: Student, report: dict[str, Any]) -> str:
         rows = ["| – | – | – | – | – | – | – | – |"]
     return f"""# {spec.name}
 
-*Made by `python benchmarks/ship.py describe`; do not edit.*
+*Made by `python tools/ship.py describe`; do not edit.*
 
 | | |
 |---|---|

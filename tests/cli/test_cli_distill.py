@@ -16,7 +16,7 @@ from acutance._util.machine import cache_folder
 from acutance.cli.main import main
 from acutance.training.data.places import default_data_root
 
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "miniature.toml"
+CONFIG = Path(__file__).resolve().parents[2] / "configs" / "miniature.toml"
 QUICK = ["--set", "epochs=2", "--set", "steps_per_epoch=4", "--set", "crop=24", "--set", "batch=2"]
 
 

@@ -15,7 +15,7 @@ from acutance.engine.integer import convert
 from acutance.engine.numpy_engine import NumpyEngine
 from acutance.students.bundled import find_student
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent  # cmake and ninja come with the dev extra
 
 pytestmark = [
@@ -83,7 +83,7 @@ def test_where_nothing_can_be_compiled_a_pure_wheel_results(tmp_path: Path) -> N
     pytest.importorskip("scikit_build_core")
     pytest.importorskip("nanobind")
     source = tmp_path / "source"
-    ignored = shutil.ignore_patterns(".git", "build", "tests", "training", "benchmarks", "__pycache__", ".*_cache")
+    ignored = shutil.ignore_patterns(".git", "build", "tests", "benchmarks", "tools", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, source, ignore=ignored)
     command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source)
     done = run(*command, CXX="/bin/false", CC="/bin/false")

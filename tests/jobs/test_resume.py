@@ -71,7 +71,7 @@ def killed(moment: str, model: object, source: Path, target: Path, **options: ob
     """Run a job in a process that kills itself then."""
     words = [moment, str(model), str(source), str(target)]
     words += [f"{name}={json.dumps(value)}" for name, value in {"segment_frames": SEGMENT, **options}.items()]
-    command = [sys.executable, str(Path(__file__).with_name("killed_job.py")), *words]
+    command = [sys.executable, str(Path(__file__).parents[1] / "killed_job.py"), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
@@ -543,7 +543,7 @@ def test_a_journal_whose_first_line_was_altered_is_not_gone_on_with(
 def test_an_input_that_decodes_to_other_frames_is_not_gone_on_with(
     sharpener: Sharpener, uneven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from acutance.io import seeking
+    from acutance.jobs import seeking
 
     target = tmp_path / "out.mp4"
     stopped(sharpener, uneven, target, 30)

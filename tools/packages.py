@@ -1,8 +1,8 @@
 """Packages: built, installed into clean environments and tried there, and what they weigh.
 
-    python benchmarks/packages.py --check                                  what CI runs: nothing is written
-    python benchmarks/packages.py --python python3.12 --update-readme README.md
-    python benchmarks/packages.py --from-json --update-readme README.md
+    python tools/packages.py --check                                  what CI runs: nothing is written
+    python tools/packages.py --python python3.12 --update-readme README.md
+    python tools/packages.py --from-json --update-readme README.md
 
 Needs the extra ``release``. Builds the sdist, the wheel from it, the same wheel from the source tree (they must be the
 same bytes), and the one that comes where nothing can be compiled; each is put into an environment of its own, with
@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import _benchmarks  # noqa: F401
 from _packages import PackageError, run
 from _packages.build import Built, audit, build, differences, pure_wheel, wheel_for, wheel_parts
 from _packages.environment import Environment, pipx_installs_it, uvx_runs_it
@@ -95,7 +96,7 @@ def measure(folder: Path, pythons: Sequence[str]) -> dict[str, Any]:
     others = _other_pythons(folder, built, pythons)
     minors = [tried["python"].rpartition(".")[0] for tried in others]
     return {
-        "command": " ".join(["python benchmarks/packages.py", *(f"--python python{minor}" for minor in minors)]),
+        "command": " ".join(["python tools/packages.py", *(f"--python python{minor}" for minor in minors)]),
         "date": datetime.now(UTC).date().isoformat(),
         "versions": versions_of(["acutance", "build", "scikit-build-core", "auditwheel", "cibuildwheel", "pipx", "uv"]),
         "sdist": built.sdist.stat().st_size,
@@ -129,7 +130,7 @@ def survey(folder: Path) -> dict[str, Any]:
     configured, needed = built_by_configuration(ROOT), dependencies(ROOT)
     strangers = set(configured) - {place.builds for place in PLATFORMS}
     if strangers:
-        raise PackageError(f"cibuildwheel is set to build what benchmarks/_packages/platforms.py lacks: {strangers}")
+        raise PackageError(f"cibuildwheel is set to build what tools/_packages/platforms.py lacks: {strangers}")
     here = f"manylinux_{platform.machine()}" if sys.platform == "linux" else ""
     platforms = [
         {

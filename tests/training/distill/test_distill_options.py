@@ -10,7 +10,7 @@ from acutance.errors import ConfigError, InputNotFoundError
 from acutance.training.distill.options import LossOptions, RunOptions, ScheduleOptions, load_config
 from acutance.training.distill.schedule import learning_rate
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SHIPPED = sorted(CONFIGS.glob("*.toml"))
 MINIATURE = CONFIGS / "miniature.toml"
 

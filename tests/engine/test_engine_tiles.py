@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from test_engine_integer import random_student
 
 from acutance.engine import available_engines, open_engine
 from acutance.engine.base import Session, TileCounts, TileOptions
@@ -13,7 +14,6 @@ from acutance.engine.tiles import choose, tile_activity, tile_side, undisturbed
 from acutance.errors import AcutanceError, EngineError, UsageError
 from acutance.frame import Plane
 from acutance.students.spec import StudentShape
-from test_engine_integer import random_student
 
 Luma = NDArray[np.uint8]
 

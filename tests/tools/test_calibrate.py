@@ -1,4 +1,4 @@
-"""benchmarks/calibrate.py: the highest threshold that loses next to nothing, and where it is written."""
+"""tools/calibrate.py: the highest threshold that loses next to nothing, and where it is written."""
 
 import importlib
 import json
@@ -13,12 +13,9 @@ from PIL import Image
 from acutance.engine import Engine, open_engine
 from acutance.students.spec import load_student
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-
 
 @pytest.fixture
-def calibrate(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+def calibrate() -> ModuleType:
     return importlib.import_module("calibrate")
 
 

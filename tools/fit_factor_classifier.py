@@ -1,6 +1,6 @@
 """How well the factor by which a picture was scaled up is told from the picture; and the fit that tells it.
 
-    python benchmarks/reach.py --data FOLDER --write     fit on the training pictures and clips, and measure
+    python tools/fit_factor_classifier.py --data FOLDER --write     fit on the training pictures and clips, and measure
 
 FOLDER (or ACUTANCE_DATA) is the data folder. Training pictures and clips are filmed, scaled, compressed and scaled up
 again, at all factors; so are pictures out of focus, sharpened ones, small cuttings, and drawn pages and patterns. Most
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+import _benchmarks  # noqa: F401
 from _results import save_json, versions_of
 from acutance.choosing.factor_classifier import (
     BANDS,
@@ -51,7 +52,7 @@ from acutance.training.data.folders import ImageFile, ImageFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "reach.json"
-MODEL = ROOT / "src" / "acutance" / "metrics" / "reach.json"
+MODEL = ROOT / "src" / "acutance" / "choosing" / "factor_classifier.json"
 TRAIN = (
     ("train/cid22", "train/clic2025", "train/photos"),
     ("sam2_blocks_720p.mp4", "bbb_720p_10s.mp4", "book.mkv"),
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             training, validation = (_samples(options.data, *part, pool) for part in (TRAIN, VAL))
         model = _fit(training)
         found = {
-            "command": "python benchmarks/reach.py --data DATA --write",
+            "command": "python tools/fit_factor_classifier.py --data DATA --write",
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             "versions": versions_of(("acutance", "numpy", "torch", "av")),
             "training": _figures(training, model),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from acutance.degrade import crop_to_multiple, down_up
 from acutance.errors import InputNotFoundError, UsageError
@@ -26,25 +25,8 @@ from acutance.evaluate.table import quality_table, render, set_table, share_tabl
 from acutance.evaluate.unsharp import UnsharpRestorer, UnsharpSetting, choose_unsharp
 from acutance.luma import luma_from_rgb
 from acutance.metrics import ImageQuality, image_quality, psnr_y
-from acutance.students.spec import Student, StudentShape, StudentSpec
 from acutance.training.data.folders import ImageFolder
-
-Rgb = NDArray[np.uint8]
-
-
-def sharpening_student(*, name: str = "fast-clean-x2", gain: float = 0.15) -> Student:
-    """A student whose residual is ``gain`` times the Laplacian: small enough to reason about."""
-    delta, laplacian = np.zeros((2, 1, 1, 3, 3), np.float32)
-    delta[0, 0, 1, 1] = 1
-    laplacian[0, 0] = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]) * gain
-    spec = StudentSpec(
-        name=name, tier="fast", task="clean", factors=(2.0,), shape=StudentShape(unshuffle=1, channels=1, depth=0)
-    )
-    zero, one = np.zeros(1, np.float32), np.ones(1, np.float32)
-    tensors = {
-        "conv0.weight": delta, "conv0.bias": zero, "conv0.slope": one, "conv1.weight": laplacian, "conv1.bias": zero
-    }  # fmt: skip
-    return Student.from_tensors(spec, tensors, source="test")
+from small_students import Rgb, sharpening_student
 
 
 @dataclass

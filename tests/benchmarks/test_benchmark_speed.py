@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from acutance.students.spec import load_student
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 

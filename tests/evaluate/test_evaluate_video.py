@@ -12,7 +12,7 @@ from acutance.io import VideoReader
 from acutance.metrics import psnr, ssim
 from acutance.sharpener import FrameSharpener
 from io_clips import make_clip
-from test_evaluate_quality import Rgb, sharpening_student
+from small_students import Rgb, sharpening_student
 
 
 @pytest.fixture

@@ -12,16 +12,13 @@ from pathlib import Path
 import pytest
 
 import acutance
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
 import packages
 from _packages import PackageError, run
 from _packages.build import wheel_parts
 from _packages.platforms import PLATFORMS, dependencies
 from _packages.tables import LIMIT, tables
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGED = {".py", ".pyi", ".typed", ".safetensors", ".json", ".cpp"}
 
 
@@ -59,7 +56,7 @@ def test_the_sdist_holds_what_building_and_testing_needs_and_no_training_state(t
 
 
 def test_ci_tries_the_packages_in_clean_environments() -> None:
-    assert "\n  python benchmarks/packages.py --check " in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "\n  python tools/packages.py --check " in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("tool", ["pipx", "uvx"])

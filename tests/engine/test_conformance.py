@@ -40,7 +40,7 @@ INT16 = Limits(2, 55.0, 0.01)
 """Of the integer engines: 15 bits of activation. On pictures; on extreme contrast they saturate (docs/engine.md)."""
 EXPORTS = [f"{to}-{precision}" for to, kind in FORMATS.items() for precision in kind.precisions]
 STUDENTS = ("tiny", "fast-clean-x2", "fast-call-x3-4", "fast-clean-x2-int8")
-TRAINED = Path(__file__).resolve().parents[1] / "training" / "int8"
+TRAINED = Path(__file__).resolve().parents[2] / "training" / "int8"
 
 
 def _student(name: str, student_file: Path) -> Student:

@@ -13,7 +13,7 @@ from acutance.cli.main import main
 from acutance.errors import UsageError
 from acutance.students.spec import save_student
 from io_clips import make_clip
-from test_evaluate_quality import Rgb, sharpening_student
+from small_students import Rgb, sharpening_student
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_bad_input_gives_one_line_and_its_exit_code(
 
 
 def load_benchmark() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "quality.py"
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "quality.py"
     spec = importlib.util.spec_from_file_location("benchmark_quality", path)
     assert spec is not None
     assert spec.loader is not None

@@ -1,7 +1,7 @@
 """The activity threshold each bundled student has by default: the highest that costs a call next to nothing.
 
-    python benchmarks/calibrate.py --data FOLDER             measures, writes benchmarks/results/thresholds.json
-    python benchmarks/calibrate.py --data FOLDER --write     also puts the thresholds into the bundled weight files
+    python tools/calibrate.py --data FOLDER             measures, writes benchmarks/results/thresholds.json
+    python tools/calibrate.py --data FOLDER --write     also puts the thresholds into the bundled weight files
 
 FOLDER (or ACUTANCE_DATA) holds ``clips`` and ``val/clic2025``. Content is what a student is for: the validation clips
 as its first factor's rung of the call test leaves them (H.264, middle rate), and, for students of the task clean, the
@@ -10,7 +10,7 @@ until PSNR on luma, mean over frames, has lost more than it may. The
 least of what the contents allow is the student's threshold. A call is to lose no more than 0.02 dB; what is allowed
 here is less, since other calls are other content. Stills, which stand for video without compression, may lose 0.05 dB.
 New weights bring no threshold: run this after
-``benchmarks/ship.py take``.
+``tools/ship.py take``.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+import _benchmarks  # noqa: F401
 from _results import save_json, versions_of
 from _speed.clips import Luma, call_rung, rung_rates
 from _speed.seams import SeamMeter
@@ -41,7 +42,7 @@ from acutance.students.bundled import bundled_models
 from acutance.students.spec import Student, load_student, save_student
 from acutance.training.data.folders import ImageFolder
 
-RESULTS = Path(__file__).resolve().parent / "results" / "thresholds.json"
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "thresholds.json"
 LIMIT_DB = 0.02
 CALIBRATED_TO_DB = 0.015
 STILLS_MAY_LOSE_DB = 0.05  # detail without compression has more to gain than a call has
@@ -267,7 +268,7 @@ def _digest(student: Student) -> str:
 
 def _command(options: argparse.Namespace) -> str:
     """What makes these figures again. Where files lie on this machine is left out, as it changes nothing."""
-    words = ["python", "benchmarks/calibrate.py", "--data", "DATA"]
+    words = ["python", "tools/calibrate.py", "--data", "DATA"]
     if options.models is not None:
         words += ["--models", *options.models]
     if options.frames != _FRAMES:

@@ -89,7 +89,7 @@ def test_a_recording_whose_process_dies_can_be_played(suffix: str, tmp_path: Pat
     """As by kill -9 or a power cut: nothing is finished."""
     code = f"""
 import os, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
 from test_live_sinks import INFO, shown
 from acutance.io.recorder import Recorder
 recorder = Recorder({str(tmp_path / "call")!r} + {suffix!r})
@@ -108,7 +108,7 @@ def test_a_full_disk_is_an_error_and_what_was_written_can_be_played(tmp_path: Pa
     path = tmp_path / "call.mkv"
     code = f"""
 import resource, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
 import numpy as np
 from dataclasses import replace
 from test_live_sinks import INFO, frame
