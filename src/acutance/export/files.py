@@ -4,8 +4,8 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import shlex
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance._util.extras import require
-from acutance._util.lock import FileLock
+from acutance._util.work_folder import ForeignFolderError, WorkFolder
 from acutance.engine.base import check_strength
 from acutance.engine.onnx_graph import METADATA_KEY, OPSET, frozen_graph
 from acutance.engine.openvino_engine import last_line, read_openvino
@@ -203,23 +203,25 @@ def export_student(
 
 @contextlib.contextmanager
 def _workplace(path: Path) -> Iterator[Path]:
-    """A hidden folder beside ``path`` for one export at a time; what one that was killed has left there is cleared."""
+    """Make a hidden folder beside ``path`` for one export at a time, and remove it at the end.
+
+    Files that a killed export left there are removed first.
+    """
     if not path.parent.is_dir():
         raise OutputError(f"{path}: there is no folder {path.parent}")
     folder = path.parent / f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.acutance-export"
+    own = re.compile("|".join(re.escape(name) for name in (path.name, companion(path).name)))
     try:
-        folder.mkdir(exist_ok=True)
-        with FileLock(folder / "lock"):
-            for left in folder.iterdir():
-                if left.name != "lock":
-                    left.unlink()
+        with WorkFolder(folder, own=own) as place:
+            place.clear()
             try:
                 yield folder
             finally:
-                with contextlib.suppress(OSError):
-                    shutil.rmtree(folder)
+                place.remove()
     except BlockingIOError as error:
         raise OutputError(f"{path}: another export is writing it") from error
+    except ForeignFolderError as error:
+        raise OutputError(f"{path}: {error}") from error
     except OSError as error:
         if isinstance(error, AcutanceError):
             raise

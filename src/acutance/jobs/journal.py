@@ -9,13 +9,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from acutance._util.lock import FileLock
+from acutance._util.work_folder import ForeignFolderError, WorkFolder, read_plain
 from acutance.errors import (
     CorruptInputError,
     OutputError,
@@ -28,7 +29,10 @@ from acutance.io.files import final_name, flush_to_disk, output_error
 
 __all__ = ["Entry", "Journal", "Unfinished", "job_folder", "sweep", "unfinished"]
 
-_JOURNAL, _LOCK = "journal", "lock"
+_JOURNAL = "journal"
+_OWN = re.compile(r"journal|[0-9]{6,}\.segment|\..*\.[0-9a-f]{8}\.part(\..*)?", re.DOTALL)
+"""The names of a job's files: its journal, its segments, and the temporary file that becomes the output."""
+_MOST_BYTES = 64 << 20  # of a journal; a day of video at 60 frames per second needs a third
 _PIECE = 1 << 20
 _LOST = (UsageError, UnsupportedMediaError, CorruptInputError)
 """What would come again at the same place: a job that ends so has nothing to go on with."""
@@ -67,7 +71,7 @@ class Unfinished:
 def unfinished(target: str | Path) -> Unfinished | None:
     """The job with that output that was begun and has finished segments, as far as its journal says; else None."""
     target = Path(target)
-    contents = _read(job_folder(target) / _JOURNAL)
+    contents = _read(job_folder(target))
     if not contents.entries or contents.is_done(final_name(target)):
         return None
     return Unfinished(contents.entries[-1].frames, contents.overwrite)
@@ -76,7 +80,7 @@ def unfinished(target: str | Path) -> Unfinished | None:
 def sweep(target: str | Path) -> None:
     """Remove the folder of a job that was killed after its output got its name."""
     target = Path(target)
-    if _read(job_folder(target) / _JOURNAL).is_done(final_name(target)):
+    if _read(job_folder(target)).is_done(final_name(target)):
         with (
             contextlib.suppress(OutputError, OutputExistsError),
             Journal(target, {}, resume=False, overwrite=False),
@@ -115,7 +119,7 @@ class Journal:
         self.notes: list[str] = []
         """What is to be said of the journal itself."""
         self._identity, self._resume, self._overwrite = identity, resume, overwrite
-        self._lock: FileLock | None = None
+        self._place: WorkFolder | None = None
         self._hash = ""
         self._left = False
 
@@ -126,32 +130,26 @@ class Journal:
 
     def __enter__(self) -> Self:
         try:
-            self._lock = self._locked()
+            self._place = WorkFolder(self.folder, own=_OWN)
             try:
                 self._open()
             except BaseException:
-                self._lock.close()
+                self._place.close()
                 raise
         except BlockingIOError as error:
             raise OutputError(f"{self.target}: another job is writing it") from error
+        except ForeignFolderError as error:
+            raise OutputError(f"{self.target}: {error}") from error
         except OSError as error:
             if isinstance(error, (OutputError, OutputExistsError)):
                 raise
             raise output_error(self.target, error) from error
-        if not self._lock.held:
+        if not self._place.locked:
             self.notes.append("this file system has no locks: nothing keeps another job from writing the same output")
         return self
 
-    def _locked(self) -> FileLock:
-        for _ in range(10):
-            # Another job that ends may remove the folder between the two.
-            self.folder.mkdir(exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                return FileLock(self.folder / _LOCK)
-        raise OutputError(f"{self.target}: {self.folder} cannot be made")
-
     def _open(self) -> None:
-        contents = _read(self.folder / _JOURNAL)
+        contents = _read(self.folder)
         begun = bool(contents.entries) and not contents.is_done(self.final)
         if begun and not self._resume and not self._overwrite:
             raise OutputExistsError(
@@ -165,7 +163,12 @@ class Journal:
             )
         if begun and self._resume:
             self._go_on(contents)
-        self._clear(keep={_LOCK, *([_JOURNAL] if self.entries else []), *(e.segment for e in self.entries)})
+        self._held().clear(keep={*([_JOURNAL] if self.entries else []), *(e.segment for e in self.entries)})
+
+    def _held(self) -> WorkFolder:
+        if self._place is None:
+            raise ValueError(f"{self.folder}: is not open")
+        return self._place
 
     def _go_on(self, contents: "_Contents") -> None:
         found = _differences(contents.identity, self._identity)
@@ -174,11 +177,11 @@ class Journal:
                 f"{self.target}: its unfinished job cannot go on: {'; '.join(found)}; "
                 "as it was it goes on, --overwrite starts over"
             )
-        self.entries = [*_good(self.folder, contents.entries)]
+        self.entries = [*_good(self._held(), contents.entries)]
         if self.entries:
             self._overwrite |= contents.overwrite
             end, self._hash = contents.ends[len(self.entries)]  # the first is that of the header
-            with (self.folder / _JOURNAL).open("rb+") as file:
+            with os.fdopen(self._held().open(_JOURNAL, os.O_RDWR), "rb+") as file:
                 file.truncate(end)
                 os.fsync(file.fileno())
 
@@ -208,7 +211,7 @@ class Journal:
     def _append(self, line: dict[str, Any]) -> None:
         text = json.dumps(line, separators=(",", ":"))
         mark = _chained(self._hash, text)
-        with (self.folder / _JOURNAL).open("ab") as file:
+        with os.fdopen(self._held().open(_JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
             file.write(f"{text}\t{mark}\n".encode())
             file.flush()
             os.fsync(file.fileno())
@@ -218,26 +221,13 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left = True
+        if self._place is None:
+            return
         if error is not None and self.entries and not isinstance(error, _LOST):
-            if self._lock is not None:
-                self._lock.close()
+            self._place.close()
             return
         self.entries = []
-        self._clear(keep={_LOCK})
-        if self._lock is not None:
-            if os.name == "nt":
-                self._lock.close()  # no open file can be removed there
-            with contextlib.suppress(OSError):
-                (self.folder / _LOCK).unlink(missing_ok=True)
-                self.folder.rmdir()
-            self._lock.close()
-
-    def _clear(self, *, keep: set[str]) -> None:
-        with contextlib.suppress(OSError):
-            for path in self.folder.iterdir():
-                if path.name not in keep:
-                    with contextlib.suppress(OSError):
-                        path.unlink()
+        self._place.remove()
 
 
 # -- reading --------------------------------------------------------------------------------------------------------
@@ -266,11 +256,8 @@ class _Contents:
         return (found.st_size, found.st_mtime_ns) == self.whole
 
 
-def _read(path: Path) -> _Contents:
-    try:
-        raw = path.read_bytes()
-    except OSError:
-        raw = b""
+def _read(folder: Path) -> _Contents:
+    raw = read_plain(folder, _JOURNAL, limit=_MOST_BYTES) or b""
     lines: list[dict[str, Any]] = []
     ends: list[tuple[int, str]] = []
     mark, offset = "", 0
@@ -303,18 +290,17 @@ def _chained(before: str, text: str) -> str:
     return hashlib.sha256(f"{before}\n{text}".encode()).hexdigest()
 
 
-def _good(folder: Path, entries: list[Entry]) -> Iterator[Entry]:
+def _good(place: WorkFolder, entries: list[Entry]) -> Iterator[Entry]:
     """The segments up to the first whose file is not what it was."""
     for entry in entries:
-        path = folder / entry.segment
         try:
-            if path.name != entry.segment or path.stat().st_size != entry.size:
-                return
             found = hashlib.sha256()
-            with path.open("rb") as file:
+            with os.fdopen(place.open(entry.segment, os.O_RDONLY), "rb") as file:
+                if os.fstat(file.fileno()).st_size != entry.size:
+                    return
                 while piece := file.read(_PIECE):
                     found.update(piece)
-        except OSError:
+        except (OSError, ValueError):
             return
         if found.hexdigest() != entry.sha256:
             return

@@ -44,7 +44,8 @@ class SegmentWriter(Closing):
         self.path = path
         self._hash = hashlib.sha256()
         self._size = 0
-        self._file: BinaryIO | None = path.open("wb", buffering=1 << 20)
+        path.unlink(missing_ok=True)  # an unfinished one; a link is removed, and not followed
+        self._file: BinaryIO | None = path.open("xb", buffering=1 << 20)
         header = json.dumps({"extradata": extradata.hex(), "time_base": str(time_base)}).encode()
         self._write(MAGIC + _LENGTH.pack(len(header)) + header)
 
