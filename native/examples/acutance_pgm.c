@@ -1,7 +1,7 @@
 /* Sharpens a grey picture: acutance_pgm MODEL.acu IN.pgm OUT.pgm [STRENGTH]
  *
- * What a player or a call application does with each frame's luma plane. Write a model with: acutance convert fast
- * fast.acu
+ * A player or a call application does the same with the luma plane of each frame. Write a model with:
+ * acutance convert fast fast.acu
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
     if (argc < 4 || argc > 5) return fail("usage", "acutance_pgm MODEL.acu IN.pgm OUT.pgm [STRENGTH]");
 
     acutance_engine* engine = NULL;
-    if (acutance_load(argv[1], 0, NULL, &engine) != ACUTANCE_OK) return fail(argv[1], acutance_last_error());
+    if (acutance_load(argv[1], NULL, &engine) != ACUTANCE_OK) return fail(argv[1], acutance_last_error());
 
     int status = 1, width = 0, height = 0;
     unsigned char* luma = read_pgm(argv[2], &width, &height);
@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
     if (luma == NULL || sharp == NULL) {
         fail(argv[2], "not a binary PGM of 8 bits");
     } else {
-        const acutance_format format = {width, height, 8, 1}; /* PGM is full range */
+        const acutance_format format = {sizeof format, width, height, 8, 1}; /* PGM is full range */
         if (acutance_process(engine, &format, luma, width, sharp, width, argc == 5 ? atof(argv[4]) : 1.0) !=
             ACUTANCE_OK) {
             fail(argv[2], acutance_last_error());

@@ -1,5 +1,5 @@
-// The Python module acutance._native: the C interface, with numpy arrays for planes. Checks that need Python's words
-// are in acutance/engine/native_engine.py; those here keep a wrong call from reading or writing where it must not.
+// The Python module acutance._native: the C interface, with numpy arrays for planes. acutance/engine/native_engine.py
+// makes the checks with messages for users. The checks here keep a wrong call from reading or writing out of bounds.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -24,12 +24,13 @@ using Out = nb::ndarray<nb::ndim<2>, nb::device::cpu>;
 void check(acutance_status status) {
     if (status == ACUTANCE_OK) return;
     if (status == ACUTANCE_OUT_OF_MEMORY) throw std::bad_alloc();
+    if (status == ACUTANCE_INTERNAL_ERROR) throw std::runtime_error(acutance_last_error());
     throw nb::value_error(acutance_last_error());
 }
 
 template <class Array>
 ptrdiff_t row_bytes(const Array& array) {
-    // A plane of one column or one row may come with any stride there.
+    // The stride of a dimension of size one means nothing, and may be any number.
     if (array.shape(1) > 1 && array.stride(1) != 1)
         throw nb::value_error("samples of a row must lie beside each other");
     return static_cast<ptrdiff_t>(array.stride(0)) * static_cast<ptrdiff_t>(array.itemsize());
@@ -42,7 +43,8 @@ struct Planes {
         if (luma.shape(0) != out.shape(0) || luma.shape(1) != out.shape(1))
             throw nb::value_error("luma and out differ in size");
         if (luma.shape(0) > 65535 || luma.shape(1) > 65535) throw nb::value_error("a plane is at most 65535 x 65535");
-        format = {static_cast<int>(luma.shape(1)), static_cast<int>(luma.shape(0)), bit_depth, full_range ? 1 : 0};
+        format = {sizeof format, static_cast<int>(luma.shape(1)), static_cast<int>(luma.shape(0)), bit_depth,
+                  full_range ? 1 : 0};
         luma_stride = row_bytes(luma);
         out_stride = row_bytes(out);
     }
@@ -56,9 +58,10 @@ nb::dlpack::dtype sample_type(int bit_depth) {
 
 class Engine {
 public:
-    Engine(nb::bytes model, int threads, const std::optional<std::string>& instruction_set) {
-        check(acutance_load_memory(model.c_str(), model.size(), threads,
-                                   instruction_set ? instruction_set->c_str() : nullptr, &engine_));
+    Engine(nb::bytes model, int threads, const std::optional<std::string>& instruction_set, bool pin_threads) {
+        const acutance_engine_options options{sizeof options, threads, pin_threads ? 1 : 0,
+                                              instruction_set ? instruction_set->c_str() : nullptr};
+        check(acutance_load_memory(model.c_str(), model.size(), &options, &engine_));
     }
     ~Engine() { acutance_free(engine_); }
     Engine(const Engine&) = delete;
@@ -94,7 +97,7 @@ private:
 };
 
 acutance_tile_options tile_options(int threshold, double tile_budget, double time_budget, bool reuse) {
-    return {threshold, tile_budget, time_budget, reuse ? 1 : 0};
+    return {sizeof(acutance_tile_options), threshold, reuse ? 1 : 0, tile_budget, time_budget};
 }
 
 class Session {
@@ -124,7 +127,9 @@ public:
     }
 
     nb::tuple counts() const {
-        const acutance_tile_counts counts = acutance_session_counts(session_);
+        acutance_tile_counts counts{};
+        counts.size = sizeof counts;
+        check(acutance_session_counts(session_, &counts));
         return nb::make_tuple(counts.tiles, counts.computed, counts.passed, counts.reused);
     }
 
@@ -148,10 +153,10 @@ double peak(double seconds, int threads, const std::optional<std::string>& instr
 }  // namespace
 
 NB_MODULE(_native, module) {
-    nb::set_leak_warnings(false);  // an engine kept in a global is freed by the end of the process
+    nb::set_leak_warnings(false);  // the end of the process frees an engine in a global variable
     nb::class_<Engine>(module, "Engine")
-        .def(nb::init<nb::bytes, int, const std::optional<std::string>&>(), "model"_a, "threads"_a,
-             "instruction_set"_a.none() = nb::none())
+        .def(nb::init<nb::bytes, int, const std::optional<std::string>&, bool>(), "model"_a, "threads"_a,
+             "instruction_set"_a.none() = nb::none(), "pin_threads"_a = false)
         .def("process", &Engine::process, "luma"_a, "out"_a, "strength"_a, "bit_depth"_a, "full_range"_a)
         .def("residual", &Engine::residual, "luma"_a, "out"_a)
         .def_prop_ro("threads", [](const Engine& engine) { return acutance_engine_threads(engine.get()); })
@@ -164,6 +169,7 @@ NB_MODULE(_native, module) {
         .def("process", &Session::process, "luma"_a, "out"_a, "strength"_a, "bit_depth"_a, "full_range"_a)
         .def_prop_ro("counts", &Session::counts)
         .def("reset", &Session::reset);
+    module.def("version", &acutance_version);
     module.def("instruction_sets", &instruction_sets);
     module.def("peak", &peak, "seconds"_a, "threads"_a, "instruction_set"_a.none() = nb::none());
 }

@@ -1,7 +1,8 @@
-// The C interface: checks what it is given, and turns exceptions into status codes.
+// The C interface: checks arguments, and turns exceptions into status codes.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <new>
@@ -22,9 +23,30 @@ using namespace acutance;
 
 constexpr int kMaxThreads = 256, kMaxSide = 65535;
 constexpr size_t kLargestFile = 64U << 20;
+constexpr size_t kLargestStruct = 1024;  // a larger size was never set
 
 [[noreturn]] void invalid(const std::string& why) {
     throw Error(ACUTANCE_INVALID_ARGUMENT, why);
+}
+
+template <class Struct>
+void check_size(const Struct* given, const char* name) {
+    if (given->size < sizeof(Struct) || given->size > kLargestStruct) {
+        invalid(std::string(name) + ": a size of " + std::to_string(given->size) + "; set it to the " +
+                std::to_string(sizeof(Struct)) + " bytes of the structure");
+    }
+}
+
+// Copies a structure of the caller's, which may be newer than this library (acutance.h, "Structures begin with their
+// size").
+template <class Struct>
+Struct read_struct(const Struct* given, const char* name) {
+    check_size(given, name);
+    const auto* bytes = reinterpret_cast<const uint8_t*>(given);
+    for (size_t i = sizeof(Struct); i < given->size; ++i) {
+        if (bytes[i] != 0) invalid(std::string(name) + ": a field that this version of the library does not know");
+    }
+    return *given;
 }
 
 // Whether any byte may belong to both planes. Planes side by side in one buffer, such as the halves of a split view, do
@@ -45,20 +67,25 @@ bool overlap(const Picture& picture, ptrdiff_t row) {
     return apart < row || pitch - apart < row;
 }
 
-Picture check_picture(const acutance_format* format, const void* luma, ptrdiff_t luma_stride, void* out,
+acutance_format check_format(const acutance_format* format) {
+    if (format == nullptr) invalid("format must not be NULL");
+    return read_struct(format, "acutance_format");
+}
+
+Picture check_picture(const acutance_format& format, const void* luma, ptrdiff_t luma_stride, void* out,
                       ptrdiff_t out_stride, double strength) {
-    if (format == nullptr || luma == nullptr || out == nullptr) invalid("format, luma and out must not be NULL");
-    if (format->width < 1 || format->width > kMaxSide || format->height < 1 || format->height > kMaxSide) {
-        invalid("a picture of " + std::to_string(format->width) + "x" + std::to_string(format->height) + " pixels");
+    if (luma == nullptr || out == nullptr) invalid("luma and out must not be NULL");
+    if (format.width < 1 || format.width > kMaxSide || format.height < 1 || format.height > kMaxSide) {
+        invalid("a picture of " + std::to_string(format.width) + "x" + std::to_string(format.height) + " pixels");
     }
-    if (format->bit_depth < 8 || format->bit_depth > 16) invalid("a bit depth of " + std::to_string(format->bit_depth));
+    if (format.bit_depth < 8 || format.bit_depth > 16) invalid("a bit depth of " + std::to_string(format.bit_depth));
     if (!(strength >= 0.0 && strength <= 2.0))
         invalid("a strength of " + std::to_string(strength) + ", which is not 0 to 2");
     Picture picture{};
-    picture.kind = format->bit_depth == 8 ? Kind::kCodes8 : Kind::kCodes16;
-    picture.width = format->width;
-    picture.height = format->height;
-    picture.samples = make_samples(*format, strength);
+    picture.kind = format.bit_depth == 8 ? Kind::kCodes8 : Kind::kCodes16;
+    picture.width = format.width;
+    picture.height = format.height;
+    picture.samples = make_samples(format, strength);
     picture.luma = static_cast<const uint8_t*>(luma);
     picture.out = static_cast<uint8_t*>(out);
     picture.luma_stride = luma_stride;
@@ -82,6 +109,8 @@ Picture check_picture(const acutance_format* format, const void* luma, ptrdiff_t
 
 thread_local std::string last_error;
 
+// Runs a call and returns its status. Only what the library throws on purpose, and lack of memory, can be the caller's
+// or the machine's fault; any other exception is a bug.
 template <class Call>
 acutance_status guarded(Call&& call) noexcept {
     try {
@@ -95,26 +124,45 @@ acutance_status guarded(Call&& call) noexcept {
             last_error = "out of memory";
             return ACUTANCE_OUT_OF_MEMORY;
         } catch (const std::exception& error) {
-            last_error = error.what();
-            return ACUTANCE_INVALID_ARGUMENT;
+            last_error = std::string("internal error: ") + error.what();
+            return ACUTANCE_INTERNAL_ERROR;
+        } catch (...) {
+            last_error = "internal error: an exception of an unknown type";
+            return ACUTANCE_INTERNAL_ERROR;
         }
-    } catch (...) {
+    } catch (...) {  // no memory for the message
+        last_error.clear();
         return ACUTANCE_OUT_OF_MEMORY;
     }
 }
 
-void check_options(const acutance_tile_options* options) {
-    if (options == nullptr) invalid("options must not be NULL");
-    if (options->threshold < 0) invalid("a threshold of " + std::to_string(options->threshold));
-    if (!(options->tile_budget >= 0.0 && options->tile_budget <= 1.0))
-        invalid("a tile budget that is not a share of 0 to 1");
-    if (!(options->time_budget >= 0.0) || std::isinf(options->time_budget))
+acutance_engine_options check_engine_options(const acutance_engine_options* options) {
+    acutance_engine_options given{};
+    if (options != nullptr) given = read_struct(options, "acutance_engine_options");
+    if (given.threads < 0 || given.threads > kMaxThreads)
+        invalid(std::to_string(given.threads) + " threads; accepted: 0 to " + std::to_string(kMaxThreads));
+    if (given.threads == 0)
+        given.threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
+    return given;
+}
+
+acutance_tile_options check_tile_options(const acutance_tile_options* options) {
+    if (options == nullptr) return acutance_tile_options{};
+    const acutance_tile_options given = read_struct(options, "acutance_tile_options");
+    if (given.threshold < 0) invalid("a threshold of " + std::to_string(given.threshold));
+    if (!(given.tile_budget >= 0.0 && given.tile_budget <= 1.0)) invalid("a tile budget that is not a share of 0 to 1");
+    if (!(given.time_budget >= 0.0) || std::isinf(given.time_budget))
         invalid("a time budget that is not a number of seconds");
+    return given;
 }
 
 }  // namespace
 
 extern "C" {
+
+const char* acutance_version(void) {
+    return ACUTANCE_VERSION;
+}
 
 const char* acutance_last_error(void) {
     return last_error.c_str();
@@ -130,24 +178,25 @@ const char* const* acutance_instruction_sets(void) {
     return names.data();
 }
 
-acutance_status acutance_load_memory(const void* model, size_t size, int threads, const char* instruction_set,
+acutance_status acutance_load_memory(const void* model, size_t model_size, const acutance_engine_options* options,
                                      acutance_engine** engine) {
     return guarded([&] {
-        if (model == nullptr || engine == nullptr) invalid("model and engine must not be NULL");
+        if (engine == nullptr) invalid("engine must not be NULL");
         *engine = nullptr;
-        if (threads < 0 || threads > kMaxThreads)
-            invalid(std::to_string(threads) + " threads; accepted: 0 to " + std::to_string(kMaxThreads));
-        if (threads == 0) threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
-        Network network = Network::parse(static_cast<const uint8_t*>(model), size);
-        *engine = new acutance_engine(std::move(network), choose_kernels(instruction_set), threads);
+        if (model == nullptr) invalid("model must not be NULL");
+        const acutance_engine_options checked = check_engine_options(options);
+        Network network = Network::parse(static_cast<const uint8_t*>(model), model_size);
+        *engine = new acutance_engine(std::move(network), choose_kernels(checked.instruction_set), checked.threads,
+                                      checked.pin_threads != 0);
     });
 }
 
-acutance_status acutance_load(const char* path, int threads, const char* instruction_set, acutance_engine** engine) {
+acutance_status acutance_load(const char* path, const acutance_engine_options* options, acutance_engine** engine) {
     std::vector<uint8_t> bytes;
     const acutance_status status = guarded([&] {
-        if (path == nullptr || engine == nullptr) invalid("path and engine must not be NULL");
+        if (engine == nullptr) invalid("engine must not be NULL");
         *engine = nullptr;
+        if (path == nullptr) invalid("path must not be NULL");
         const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path, "rb"), std::fclose);
         if (!file) throw Error(ACUTANCE_CANNOT_READ, std::string(path) + ": cannot be opened");
         uint8_t block[1 << 16];
@@ -160,7 +209,7 @@ acutance_status acutance_load(const char* path, int threads, const char* instruc
     });
     if (status != ACUTANCE_OK) return status;
     return acutance_load_memory(bytes.empty() ? reinterpret_cast<const uint8_t*>("") : bytes.data(), bytes.size(),
-                                threads, instruction_set, engine);
+                                options, engine);
 }
 
 void acutance_free(acutance_engine* engine) {
@@ -179,7 +228,8 @@ acutance_status acutance_process(acutance_engine* engine, const acutance_format*
                                  ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength) {
     return guarded([&] {
         if (engine == nullptr) invalid("engine must not be NULL");
-        engine->process(check_picture(format, luma, luma_stride, out, out_stride, strength), strength);
+        const acutance_format checked = check_format(format);
+        engine->process(check_picture(checked, luma, luma_stride, out, out_stride, strength), strength);
     });
 }
 
@@ -187,8 +237,9 @@ acutance_status acutance_residual(acutance_engine* engine, int width, int height
                                   ptrdiff_t luma_stride, int16_t* residual, ptrdiff_t residual_stride) {
     return guarded([&] {
         if (engine == nullptr) invalid("engine must not be NULL");
-        const acutance_format format{width, height, 16, 0};  // checks what 16-bit samples have in common
-        Picture picture = check_picture(&format, luma, luma_stride, residual, residual_stride, 1.0);
+        // int16 samples have the same size and alignment as 16-bit codes, which this checks.
+        const acutance_format format{sizeof(acutance_format), width, height, 16, 0};
+        Picture picture = check_picture(format, luma, luma_stride, residual, residual_stride, 1.0);
         picture.kind = Kind::kActivations;
         engine->process(picture, 1.0);
     });
@@ -197,10 +248,10 @@ acutance_status acutance_residual(acutance_engine* engine, int width, int height
 acutance_status acutance_session_open(acutance_engine* engine, const acutance_tile_options* options,
                                       acutance_session** session) {
     return guarded([&] {
-        if (engine == nullptr || session == nullptr) invalid("engine and session must not be NULL");
+        if (session == nullptr) invalid("session must not be NULL");
         *session = nullptr;
-        check_options(options);
-        *session = new acutance_session(*engine, *options);
+        if (engine == nullptr) invalid("engine must not be NULL");
+        *session = new acutance_session(*engine, check_tile_options(options));
     });
 }
 
@@ -211,8 +262,7 @@ void acutance_session_close(acutance_session* session) {
 acutance_status acutance_session_set_options(acutance_session* session, const acutance_tile_options* options) {
     return guarded([&] {
         if (session == nullptr) invalid("session must not be NULL");
-        check_options(options);
-        session->options = *options;
+        session->options = check_tile_options(options);
     });
 }
 
@@ -220,12 +270,20 @@ acutance_status acutance_session_process(acutance_session* session, const acutan
                                          ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength) {
     return guarded([&] {
         if (session == nullptr) invalid("session must not be NULL");
-        session->process(check_picture(format, luma, luma_stride, out, out_stride, strength), *format, strength);
+        const acutance_format checked = check_format(format);
+        session->process(check_picture(checked, luma, luma_stride, out, out_stride, strength), checked, strength);
     });
 }
 
-acutance_tile_counts acutance_session_counts(const acutance_session* session) {
-    return session == nullptr ? acutance_tile_counts{} : session->counts;
+acutance_status acutance_session_counts(const acutance_session* session, acutance_tile_counts* counts) {
+    return guarded([&] {
+        if (session == nullptr || counts == nullptr) invalid("session and counts must not be NULL");
+        check_size(counts, "acutance_tile_counts");
+        const size_t size = counts->size;
+        std::memset(counts, 0, size);  // fields of a newer header, which this library does not count
+        *counts = session->counts;
+        counts->size = size;
+    });
 }
 
 void acutance_session_reset(acutance_session* session) {
@@ -239,7 +297,7 @@ double acutance_peak(double seconds, int threads, const char* instruction_set) {
         if (!(seconds > 0 && seconds <= 60) || threads < 1 || threads > kMaxThreads)
             invalid("seconds or threads out of range");
         std::vector<double> rates(static_cast<size_t>(threads), 0.0);
-        Pool pool(threads);
+        Pool pool(threads, false);
         pool.run(threads, [&](int, int item) {
             const double began = seconds_now();
             uint64_t done = 0;

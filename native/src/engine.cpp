@@ -9,8 +9,6 @@
 #include <unistd.h>
 #endif
 
-#include "parts.h"
-
 namespace acutance {
 namespace {
 
@@ -24,8 +22,9 @@ long current_process() {
 
 }  // namespace
 
-Workers::Workers(const Network& network, const Kernels& kernels, int threads)
-    : process(current_process()), pool(threads) {
+Workers::Workers(const Network& network, const Kernels& kernels, int threads, bool pin_threads)
+    : process(current_process()), pool(threads, pin_threads) {
+    renderers.reserve(static_cast<size_t>(pool.threads()));
     for (int i = 0; i < pool.threads(); ++i) renderers.emplace_back(network, kernels);
 }
 
@@ -43,21 +42,22 @@ double seconds_now() {
 
 using namespace acutance;
 
-acutance_engine::acutance_engine(Network network_, const Kernels& kernels_, int threads_)
+acutance_engine::acutance_engine(Network network_, const Kernels& kernels_, int threads_, bool pin_threads_)
     : network(std::move(network_)),
       kernels(kernels_),
       threads(threads_),
-      workers_(new Workers(network, kernels, threads)) {}
+      pin_threads(pin_threads_),
+      workers_(new Workers(network, kernels, threads, pin_threads)) {}
 
 acutance_engine::~acutance_engine() {
     Workers* workers = workers_.load();
-    if (workers->process == current_process()) delete workers;  // else its threads are another process's
+    if (workers->process == current_process()) delete workers;  // otherwise its threads belong to the parent
 }
 
 Workers& acutance_engine::workers() {
     Workers* mine = workers_.load(std::memory_order_acquire);
     if (mine->process == current_process()) return *mine;
-    auto fresh = std::make_unique<Workers>(network, kernels, threads);
+    auto fresh = std::make_unique<Workers>(network, kernels, threads, pin_threads);
     if (workers_.compare_exchange_strong(mine, fresh.get())) return *fresh.release();
     return *mine;
 }
@@ -73,7 +73,9 @@ void acutance_engine::process(const Picture& picture, double strength) {
 }
 
 void acutance_engine::render(Workers& workers, const Picture& picture, const TileMask* mask) const {
-    Parts parts(network, picture, threads, mask);
+    Parts& parts = workers.parts;
+    parts.plan(network, picture, threads, mask);
+    for (Renderer& renderer : workers.renderers) renderer.reserve(picture, parts.widest());
     workers.pool.run(parts.shares(workers.pool.threads()), [&](int worker, int) {
         while (Part* part = parts.take()) workers.renderers[static_cast<size_t>(worker)].render(picture, *part, mask);
     });

@@ -7,18 +7,21 @@
 
 #include "acutance.h"
 #include "network.h"
+#include "parts.h"
 #include "picture.h"
 #include "pool.h"
 #include "renderer.h"
 
 namespace acutance {
 
-// What belongs to one process: threads do not survive a fork, and a lock may have been held during it.
+// The threads of one process and their working memory. Threads do not survive a fork, and a lock may have been held
+// during it, so a forked child makes its own.
 struct Workers {
-    Workers(const Network& network, const Kernels& kernels, int threads);
+    Workers(const Network& network, const Kernels& kernels, int threads, bool pin_threads);
     const long process;
     std::mutex turn;  // frames of an engine take turns
     Pool pool;
+    Parts parts;
     std::vector<Renderer> renderers;
 };
 
@@ -29,22 +32,23 @@ double seconds_now();
 }  // namespace acutance
 
 struct acutance_engine {
-    acutance_engine(acutance::Network network_, const acutance::Kernels& kernels_, int threads_);
+    acutance_engine(acutance::Network network_, const acutance::Kernels& kernels_, int threads_, bool pin_threads_);
     ~acutance_engine();
     acutance_engine(const acutance_engine&) = delete;
 
-    // This process's.
+    // Returns this process's workers.
     acutance::Workers& workers();
 
-    // The whole picture.
+    // Sharpens the whole picture.
     void process(const acutance::Picture& picture, double strength);
 
-    // With a mask, the wanted tiles alone. The caller holds the workers' turn.
+    // Computes the wanted tiles, or without a mask the whole picture. The caller holds the workers' turn.
     void render(acutance::Workers& workers, const acutance::Picture& picture, const acutance::TileMask* mask) const;
 
     const acutance::Network network;
     const acutance::Kernels& kernels;
     const int threads;
+    const bool pin_threads;
 
 private:
     std::atomic<acutance::Workers*> workers_;

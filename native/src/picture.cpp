@@ -54,11 +54,11 @@ void emit_row(const Kernels& kernels, const Picture& picture, int y, int begin, 
             std::memcpy(picture.out_row<int16_t>(y) + begin, residual, static_cast<size_t>(inside) * sizeof(int16_t));
             break;
     }
-    if (picture.kept != nullptr) {  // now, while it is in the cache
+    if (picture.copy != nullptr) {  // now, while it is in the cache
         const size_t sample = static_cast<size_t>(picture.sample_bytes());
         const size_t at =
             (static_cast<size_t>(y) * static_cast<size_t>(picture.width) + static_cast<size_t>(begin)) * sample;
-        std::memcpy(picture.kept + at, picture.out_row<uint8_t>(y) + static_cast<size_t>(begin) * sample,
+        std::memcpy(picture.copy + at, picture.out_row<uint8_t>(y) + static_cast<size_t>(begin) * sample,
                     static_cast<size_t>(inside) * sample);
     }
 }

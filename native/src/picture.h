@@ -22,7 +22,7 @@ struct Picture {
     const uint8_t* luma;
     uint8_t* out;
     ptrdiff_t luma_stride, out_stride;  // bytes
-    uint8_t* kept = nullptr;            // where given: a second copy of what is computed, without gaps between rows
+    uint8_t* copy = nullptr;            // if given, receives what is computed too, without gaps between rows
 
     int sample_bytes() const { return kind == Kind::kCodes8 ? 1 : 2; }
     template <class T>

@@ -6,7 +6,7 @@
 namespace acutance {
 namespace {
 
-constexpr int kRows = 4;      // that two rows of the next layer see
+constexpr int kRows = 4;      // rows of a layer's input that two rows of its output depend on
 constexpr size_t kLine = 32;  // int16s in a cache line
 
 }  // namespace
@@ -17,6 +17,36 @@ int Renderer::bytes_per_column(const Network& network) {
     return planes * kRows * 2 * static_cast<int>(sizeof(int16_t));
 }
 
+int Renderer::columns_of(int pixels) const {
+    // One pixel of zeros on either side, and room for what vectors write past the end.
+    return pixels + 2 * (network_.depth() + 1) + kernels_.overrun;
+}
+
+ptrdiff_t Renderer::plane_of(int columns) {
+    // An odd number of cache lines: otherwise the planes of a row would share few sets of the first-level cache.
+    return ((2 * static_cast<ptrdiff_t>(columns) + 31) / 32 | 1) * 32;
+}
+
+void Renderer::reserve(const Picture&, int widest) {
+    const int depth = network_.depth(), columns = columns_of(widest);
+    const ptrdiff_t plane = plane_of(columns);
+    const auto grow = [](std::vector<int16_t>& memory, ptrdiff_t size) {
+        if (memory.size() < static_cast<size_t>(size)) memory.resize(static_cast<size_t>(size), 0);
+    };
+    rings_.resize(static_cast<size_t>(depth) + 1);
+    int most_planes = 0;
+    for (int i = 0; i <= depth; ++i) {
+        Ring& ring = rings_[static_cast<size_t>(i)];
+        ring.planes = network_.planes(i);
+        most_planes = std::max(most_planes, ring.planes);
+        grow(ring.memory, kRows * ring.planes * plane);
+        ring.spans.reserve(static_cast<size_t>(widest));  // a tile may be as small as a pixel
+    }
+    grow(zeros_, most_planes * plane);
+    grow(scratch_, most_planes * kernels_.scratch_of_pair + static_cast<ptrdiff_t>(kLine));
+    grow(line_, static_cast<ptrdiff_t>(columns) * network_.unshuffle());
+}
+
 void Renderer::prepare(const Picture& picture, const Part& part) {
     const int r = network_.unshuffle(), depth = network_.depth();
     left_ = part.left;
@@ -24,39 +54,24 @@ void Renderer::prepare(const Picture& picture, const Part& part) {
     right_ = part.right;
     width_ = (picture.width + r - 1) / r;
     height_ = (picture.height + r - 1) / r;
-    // One pixel of zeros before the picture, and room for what vectors write past the end.
     origin_ = left_ - depth - 1;
-    const int columns = right_ - left_ + 2 * (depth + 1) + kernels_.overrun;
-    // An odd number of cache lines, or the planes of a row would share few sets of the first-level cache.
-    plane_ = ((2 * static_cast<ptrdiff_t>(columns) + 31) / 32 | 1) * 32;
-    rings_.resize(static_cast<size_t>(depth) + 1);
-    int most_planes = 0;
+    plane_ = plane_of(columns_of(right_ - left_));
     for (int i = 0; i <= depth; ++i) {
         Ring& ring = rings_[static_cast<size_t>(i)];
-        ring.planes = network_.planes(i);
-        most_planes = std::max(most_planes, ring.planes);
         ring.first_tile_row = ring.last_tile_row = -1;
-        const size_t needed = static_cast<size_t>(kRows * ring.planes * plane_);
-        if (ring.memory.size() < needed) ring.memory.resize(needed, 0);
         if (origin_ < 0) {  // zeros left of the picture
             for (int slot = 0; slot < kRows * ring.planes; ++slot) {
                 int16_t* before = ring.memory.data() + slot * plane_ + at(-1);
                 before[0] = before[1] = 0;
             }
         }
-        if (i == 0 && r % 2 != 0) {  // an odd number of channels: the last one's partner does not exist
+        if (i == 0 && r % 2 != 0) {  // an odd number of channels: the last one has no partner
             for (int slot = 0; slot < kRows; ++slot) {
                 int16_t* last = ring.memory.data() + ((slot + 1) * ring.planes - 1) * plane_;
                 std::fill(last, last + plane_, int16_t{0});
             }
         }
     }
-    const size_t zeros = static_cast<size_t>(most_planes * plane_);
-    if (zeros_.size() < zeros) zeros_.resize(zeros, 0);
-    const size_t scratch = static_cast<size_t>(most_planes * kernels_.scratch_of_pair) + kLine;
-    if (scratch_.size() < scratch) scratch_.resize(scratch);
-    const size_t line = static_cast<size_t>(columns) * static_cast<size_t>(r);
-    if (line_.size() < line) line_.resize(line);
 }
 
 int16_t* Renderer::row(int ring, int y) {
@@ -68,7 +83,8 @@ const int16_t* Renderer::row_or_zeros(int ring, int y) {
     return y < 0 || y >= height_ ? zeros_.data() : row(ring, y);
 }
 
-// The pixels that a ring needs of either row: what later layers see from the wanted pixels. False where there are none.
+// Finds the pixels of rows y and y + 1 that a ring needs: those that the wanted pixels depend on. Returns false if
+// there are none.
 bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
     const int reach = network_.depth() - ring;
     Ring& r = rings_[static_cast<size_t>(ring)];
@@ -78,7 +94,7 @@ bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
         r.spans.assign(1, Span{left, right});
         return true;
     }
-    // Tiles of other parts are none of this one's business, above and below as at the sides.
+    // Other parts compute the tiles above and below, as they do those at the sides.
     const int first = std::max(y - reach, top_) / mask->tile;
     const int last = std::min(y + 1 + reach, bottom_ - 1) / mask->tile;
     if (first == r.first_tile_row && last == r.last_tile_row) return !r.spans.empty();
@@ -102,7 +118,7 @@ bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
     return !r.spans.empty();
 }
 
-// Zeros right of the picture, where the rows' last vectors wrote something.
+// Writes zeros right of the picture, where the last vectors of the rows wrote something else.
 void Renderer::close_edges(int ring, int y) {
     if (rings_[static_cast<size_t>(ring)].spans.back().end < width_) return;
     for (const int line : {y, y + 1}) {
@@ -119,7 +135,7 @@ void Renderer::load(const Picture& picture, int y) {
         int16_t* target = row(0, line);
         for (const Span span : rings_[0].spans) {
             for (int dy = 0; dy < r; ++dy) {
-                if (r == 2) {  // a plane of pairs is a row of the picture
+                if (r == 2) {  // a plane of pairs is a row of the picture: nothing to rearrange
                     load_row(kernels_, picture, 2 * line + dy, 2 * span.begin, 2 * span.end,
                              target + dy * plane_ + at(span.begin));
                     continue;
@@ -179,9 +195,9 @@ void Renderer::emit(const Picture& picture, int y) {
 void Renderer::render(const Picture& picture, Part& part, const TileMask* mask) {
     prepare(picture, part);
     const int depth = network_.depth();
-    // The residual's pairs of rows begin with the part, so that they lie within rows of tiles where those are even.
-    // Steps are counted from the first row that any layer needs, also where that lies above the picture: Parts relies
-    // on it.
+    // The residual's pairs of rows begin at the top of the part, so they lie within a row of tiles if tiles have an
+    // even number of rows. Steps count from the first row that any layer needs, even if it lies above the picture,
+    // because Parts relies on that.
     for (int y = top_ - depth;; y += 2) {
         bottom_ = part.advance();
         if (y >= bottom_ + depth) break;

@@ -1,9 +1,9 @@
-// The whole network over a part of the picture, row by row.
+// Runs the whole network over a part of the picture, row by row.
 //
-// Each layer keeps the last four rows of its input, and makes two rows at a time. Two rows (of the unshuffled picture)
-// further down, the first layer can make two, then the second two of which the upper one lies above those, and so on:
-// everything stays in the second-level cache, and no layer computes a row twice. At the part's sides (and top and
-// bottom) each layer computes as much more than the next as a 3x3 convolution looks around.
+// Each layer keeps the last four rows of its input and makes two rows at a time. Two rows (of the unshuffled picture)
+// further down, the first layer can make two, then the second layer two of which the upper one lies above those, and so
+// on. Everything stays in the second-level cache, and no layer computes a row twice. At the sides, top and bottom of a
+// part, each layer computes one pixel more than the next one needs, because a 3x3 convolution sees its neighbours.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +20,18 @@ class Renderer {
 public:
     Renderer(const Network& network, const Kernels& kernels) : network_(network), kernels_(kernels) {}
 
+    // Allocates the memory for parts of this picture of up to `widest` unshuffled pixels: before render, and not by a
+    // thread of its own, so that a later frame allocates nothing.
+    void reserve(const Picture& picture, int widest);
+
     // Computes a part's pixels and writes them to the picture's output; with a mask, only those of the wanted tiles.
     void render(const Picture& picture, Part& part, const TileMask* mask);
 
-    // Bytes of working memory for each unshuffled pixel of a part's width.
+    // Returns the bytes of working memory per unshuffled pixel of a part's width.
     static int bytes_per_column(const Network& network);
 
 private:
-    // The rows that a layer reads, or (the last one) the residual.
+    // The last rows of a layer's input or, in the last ring, of the residual.
     struct Ring {
         int planes = 0;
         std::vector<int16_t> memory;                  // [4 rows][planes][stride]
@@ -35,11 +39,13 @@ private:
         int first_tile_row = -1, last_tile_row = -1;  // what spans were made from
     };
 
+    int columns_of(int pixels) const;        // pixels of memory for a part of that width
+    static ptrdiff_t plane_of(int columns);  // int16s from plane to plane
     void prepare(const Picture& picture, const Part& part);
     int16_t* row(int ring, int y);                 // its first plane, from pixel origin_ on
     const int16_t* row_or_zeros(int ring, int y);  // zeros above and below the picture
     ptrdiff_t at(int x) const { return 2 * static_cast<ptrdiff_t>(x - origin_); }  // where pixel x lies in a plane
-    // These are about rows y and y + 1, of which one may lie outside the part or the picture.
+    // The following work on rows y and y + 1, of which one may lie outside the part or the picture.
     bool find_spans(int ring, int y, const TileMask* mask);
     void load(const Picture& picture, int y);
     void convolve(int layer, int y);

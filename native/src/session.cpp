@@ -8,7 +8,9 @@ using namespace acutance;
 
 namespace {
 
-constexpr int kPoorFrames = 2, kRestFrames = 8, kPoorShare = 16;
+// After kUnrewarding compared frames in a row that could reuse less than 1/kShare of the tiles that they needed,
+// kRest frames are not compared.
+constexpr int kUnrewarding = 2, kRest = 8, kShare = 16;
 
 }  // namespace
 
@@ -19,7 +21,7 @@ void acutance_session::process(const Picture& picture, const acutance_format& fo
         format_.bit_depth != format.bit_depth || format_.full_range != format.full_range || strength_ != strength) {
         begin(format_, strength_);
     }
-    started = false;  // until the frame is done: after an exception the next one starts afresh
+    started = false;  // so that the next frame starts afresh if this one throws
     sharpen(workers, picture);
     started = true;
 }
@@ -33,8 +35,16 @@ void acutance_session::begin(const acutance_format& format_, double strength_) {
     affected.assign(tiles, 1);
     activity.assign(tiles, 0);
     changed.assign(static_cast<size_t>(grid.cell_columns) * static_cast<size_t>(grid.cell_rows), 1);
+    // Everything that a frame needs, so that later frames allocate nothing.
+    across.reserve(static_cast<size_t>(grid.columns) * static_cast<size_t>(grid.cell_rows));
+    sums.reserve(static_cast<size_t>(grid.cell_columns) + 1);
+    activity_rows.resize(static_cast<size_t>(engine.threads));
+    for (ActivityRow& row : activity_rows) {
+        if (format_.bit_depth == 8) row.of8.reserve(static_cast<size_t>(format_.width));
+        if (format_.bit_depth > 8) row.of16.reserve(static_cast<size_t>(format_.width));
+    }
     remembers = false;
-    poor = rest = 0;
+    unrewarding = rest = 0;
     format = format_;
     strength = strength_;
 }
@@ -43,7 +53,7 @@ void acutance_session::sharpen(Workers& workers, const Picture& picture) {
     if (strength == 0.0) {
         copy_rows(picture);
         std::fill(computed.begin(), computed.end(), uint8_t{0});
-        counts = {grid.count(), 0, grid.count(), 0};
+        counts = {sizeof counts, grid.count(), 0, grid.count(), 0};
         return;
     }
     const bool choosing = options.threshold > 0 || options.tile_budget > 0 || options.time_budget > 0;
@@ -54,56 +64,55 @@ void acutance_session::sharpen(Workers& workers, const Picture& picture) {
     if (!choosing && !comparing) {
         engine.render(workers, picture, nullptr);
         std::fill(computed.begin(), computed.end(), uint8_t{1});
-        counts = {grid.count(), grid.count(), 0, 0};
+        counts = {sizeof counts, grid.count(), grid.count(), 0, 0};
         return;
     }
     const double began = seconds_now();
-    look(workers, picture, choosing, comparing);
+    inspect(workers, picture, choosing, comparing);
     decide(choosing);
     const double decided = seconds_now();
     const TileMask mask{grid.side / engine.network.unshuffle(), grid.columns, grid.rows, wanted.data()};
-    Picture kept_too = picture;
-    if (comparing) kept_too.kept = kept.data();
-    if (counts.computed > 0) engine.render(workers, kept_too, counts.computed == counts.tiles ? nullptr : &mask);
+    Picture remembered = picture;
+    if (comparing) remembered.copy = last_out.data();
+    if (counts.computed > 0) engine.render(workers, remembered, counts.computed == counts.tiles ? nullptr : &mask);
     const double rendered = seconds_now();
     if (counts.computed < counts.tiles) fill(workers, picture);
-    if (remembers) rest_or_not();
+    if (remembers) update_rest();
     remembers = comparing;
     std::swap(computed, chosen);
     if (counts.computed > 0) {
         const double each = (rendered - decided) / counts.computed;
         seconds_per_tile = seconds_per_tile > 0 ? 0.75 * seconds_per_tile + 0.25 * each : each;
     } else {
-        seconds_per_tile *= 0.9;  // nothing new was measured: one slow frame must not rule for ever
+        seconds_per_tile *= 0.9;  // nothing was measured; this way one slow frame does not stop computing for good
     }
     overhead = seconds_now() - rendered + decided - began;
 }
 
-// Activity, a row of tiles at a time; changes, a row of cells at a time.
-void acutance_session::look(Workers& workers, const Picture& picture, bool choosing, bool comparing) {
+// Measures activity by rows of tiles, and finds changes by rows of cells.
+void acutance_session::inspect(Workers& workers, const Picture& picture, bool choosing, bool comparing) {
     const size_t plane = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height) *
                          static_cast<size_t>(picture.sample_bytes());
-    if (comparing && before.size() != plane) {
-        kept.assign(plane, 0);
-        before.assign(plane, 0);  // last: its size is what is looked at
+    if (comparing && last_in.size() != plane) {
+        last_out.assign(plane, 0);
+        last_in.assign(plane, 0);  // after last_out, because its size tells whether both are there
         remembers = false;
     }
-    scratch.resize(static_cast<size_t>(workers.pool.threads()));
     const int parts = std::min(grid.rows, 4 * workers.pool.threads());
     workers.pool.run(parts, [&](int worker, int part) {
         const auto rows_of = [&](int rows) { return Span{rows * part / parts, rows * (part + 1) / parts}; };
         const Span tiles = rows_of(grid.rows), cells = rows_of(grid.cell_rows);
         for (int row = tiles.begin; choosing && row < tiles.end; ++row) {
             measure_activity(engine.kernels, picture, grid, row, activity.data() + row * grid.columns,
-                             scratch[static_cast<size_t>(worker)]);
+                             activity_rows[static_cast<size_t>(worker)]);
         }
         for (int row = cells.begin; comparing && row < cells.end; ++row) {
-            find_changes(picture, grid, row, before.data(), changed.data() + row * grid.cell_columns);
+            find_changes(picture, grid, row, last_in.data(), changed.data() + row * grid.cell_columns);
         }
     });
 }
 
-// chosen: has to be sharp; wanted: has to be computed for it.
+// Decides which tiles have to be sharp (chosen), and which of them to compute (wanted).
 void acutance_session::decide(bool choosing) {
     if (choosing) {
         choose_tiles(activity, computed, format.bit_depth, options.threshold, limit(), chosen);
@@ -111,9 +120,9 @@ void acutance_session::decide(bool choosing) {
         std::fill(chosen.begin(), chosen.end(), uint8_t{1});
     }
     wanted = chosen;
-    counts = {grid.count(), 0, 0, 0};
+    counts = {sizeof counts, grid.count(), 0, 0, 0};
     if (remembers) {
-        spread_changes(grid, changed, engine.network.unshuffle() * engine.network.depth(), affected);
+        spread_changes(grid, changed, engine.network.unshuffle() * engine.network.depth(), across, sums, affected);
         for (size_t i = 0; i < wanted.size(); ++i) {
             if (chosen[i] != 0 && computed[i] != 0 && affected[i] == 0) wanted[i] = 0;
         }
@@ -132,17 +141,17 @@ int acutance_session::limit() const {
     return static_cast<int>(tiles);
 }
 
-// Comparing and keeping cost a few percent of computing. Where hardly anything is ever the same, as with noise, they
-// are left out most of the time.
-void acutance_session::rest_or_not() {
-    poor = counts.reused * kPoorShare < counts.computed + counts.reused ? poor + 1 : 0;
-    if (poor >= kPoorFrames) {
-        rest = kRestFrames;
-        poor = kPoorFrames - 1;  // one more is enough next time
+// Comparing and remembering cost a few percent of computing. If hardly anything is ever the same, as with noise, most
+// frames go without.
+void acutance_session::update_rest() {
+    unrewarding = counts.reused * kShare < counts.computed + counts.reused ? unrewarding + 1 : 0;
+    if (unrewarding >= kUnrewarding) {
+        rest = kRest;
+        unrewarding = kUnrewarding - 1;  // one more is enough next time
     }
 }
 
-// What was not computed: tiles that pass through, and those that are as they were.
+// Writes the tiles that were not computed: those that pass through, and those that are reused.
 void acutance_session::fill(Workers& workers, const Picture& picture) {
     const size_t sample = static_cast<size_t>(picture.sample_bytes());
     const size_t row_bytes = static_cast<size_t>(picture.width) * sample;
@@ -165,7 +174,7 @@ void acutance_session::fill(Workers& workers, const Picture& picture) {
                 const size_t count = std::min(static_cast<size_t>(column) * tile_bytes, row_bytes) - begin;
                 for (int y = row * grid.side; y < last_line; ++y) {
                     const uint8_t* from = what == kPassed ? picture.luma_row<uint8_t>(y)
-                                                          : kept.data() + static_cast<size_t>(y) * row_bytes;
+                                                          : last_out.data() + static_cast<size_t>(y) * row_bytes;
                     std::memcpy(picture.out_row<uint8_t>(y) + begin, from + begin, count);
                 }
             }

@@ -1,4 +1,4 @@
-// A session: one stream, of whose frames only those tiles are computed that need it (docs/engine.md, "Tiles").
+// A session: one stream, of whose frames it computes only the tiles that need it (docs/engine.md, "Tiles").
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,11 @@ struct acutance_session {
 private:
     void begin(const acutance_format& format_, double strength_);
     void sharpen(acutance::Workers& workers, const acutance::Picture& picture);
-    void look(acutance::Workers& workers, const acutance::Picture& picture, bool choosing, bool comparing);
+    void inspect(acutance::Workers& workers, const acutance::Picture& picture, bool choosing, bool comparing);
     void decide(bool choosing);
     int limit() const;
     void fill(acutance::Workers& workers, const acutance::Picture& picture);
-    void rest_or_not();
+    void update_rest();
 
     acutance_engine& engine;
     bool started = false;
@@ -33,11 +33,17 @@ private:
     double strength = -1;
     acutance::TileGrid grid;
     std::vector<int32_t> activity;
-    std::vector<uint8_t> computed, chosen, wanted;  // computed: chosen in the last frame
-    std::vector<uint8_t> changed, affected;         // changed: cells; affected: tiles that see one
-    std::vector<uint8_t> before, kept;              // the last frame's input and output, where they are remembered
+    std::vector<uint8_t> computed;  // tiles chosen in the last frame
+    std::vector<uint8_t> chosen;    // tiles that have to be sharp in this frame
+    std::vector<uint8_t> wanted;    // those of them that cannot be reused
+    std::vector<uint8_t> changed;   // cells that differ from the last frame's
+    std::vector<uint8_t> affected;  // tiles that depend on a changed cell
+    std::vector<uint8_t> across;    // working memory of spread_changes, as is the next
+    std::vector<int> sums;
+    std::vector<uint8_t> last_in, last_out;  // the last frame's input and output, if it is remembered
     bool remembers = false;
-    int poor = 0, rest = 0;  // frames in a row that reused hardly anything; frames not to be compared
-    std::vector<acutance::ActivityRow> scratch;
+    int unrewarding = 0;  // frames in a row that were compared and could reuse hardly anything
+    int rest = 0;         // frames that will not be compared
+    std::vector<acutance::ActivityRow> activity_rows;
     double seconds_per_tile = 0, overhead = 0;
 };

@@ -1,13 +1,14 @@
 #include "tiles.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 
 namespace acutance {
 namespace {
 
-constexpr int kLevels = 4 * 256 * 5 / 4 + 1;  // from 0 to below this, for any bit depth
+constexpr int kLevels = 4 * 256 * 5 / 4 + 1;  // levels are below this, for any bit depth
 
 template <class Code>
 int laplacian_size(int top, const Code* above, const Code* here, const Code* below, int x, int width) {
@@ -27,7 +28,7 @@ void measure(const Picture& picture, const TileGrid& grid, int tile_row, int32_t
         const Code* here = picture.luma_row<Code>(y);
         const Code* below = picture.luma_row<Code>(std::min(y + 1, height - 1));
         if (width > 2) inner(above + 1, here + 1, below + 1, largest.data() + 1, width - 2);
-        for (const int x : {0, width - 1}) {  // whose neighbours on one side are themselves
+        for (const int x : {0, width - 1}) {  // at the edge, a pixel is its own neighbour
             const int size = laplacian_size(picture.samples.top, above, here, below, x, width);
             Largest& most = largest[static_cast<size_t>(x)];
             most = std::max(most, static_cast<Largest>(size));
@@ -39,7 +40,7 @@ void measure(const Picture& picture, const TileGrid& grid, int tile_row, int32_t
     }
 }
 
-// Marks the words (cells' rows) that differ.
+// Marks the words that differ. A word is a row of a cell.
 template <class Word>
 void mark_differences(const uint8_t* now, const uint8_t* then, size_t count, uint8_t* changed) {
     for (size_t i = 0; i < count; ++i) {
@@ -95,12 +96,12 @@ void find_changes(const Picture& picture, const TileGrid& grid, int cell_row, ui
 void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_t>& was_computed, int bits,
                   int threshold, int limit, std::vector<uint8_t>& chosen) {
     const size_t count = activity.size();
-    std::vector<int> tiles_at(kLevels, 0);
+    std::array<int, kLevels> tiles_at{};
     const auto level = [&](size_t i) {
         return std::min((activity[i] + (was_computed[i] != 0 ? activity[i] >> 2 : 0)) >> (bits - 8), kLevels - 1);
     };
     for (size_t i = 0; i < count; ++i) ++tiles_at[static_cast<size_t>(level(i))];
-    int lowest = kLevels, admitted = 0;  // beyond every level: nothing is computed
+    int lowest = kLevels, admitted = 0;  // above every level: no tile is admitted yet
     while (lowest > std::min(threshold, kLevels) && admitted + tiles_at[static_cast<size_t>(lowest) - 1] <= limit) {
         --lowest;
         admitted += tiles_at[static_cast<size_t>(lowest)];
@@ -117,16 +118,16 @@ void choose_tiles(const std::vector<int32_t>& activity, const std::vector<uint8_
     }
 }
 
-void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius,
-                    std::vector<uint8_t>& affected) {
-    // The cells that tile `index` sees, along one side of the picture.
+void spread_changes(const TileGrid& grid, const std::vector<uint8_t>& changed, int radius, std::vector<uint8_t>& across,
+                    std::vector<int>& sums, std::vector<uint8_t>& affected) {
+    // The cells that tile `index` depends on, along one side of the picture.
     const auto seen = [&grid, radius](int index, int cells) {
         return Span{std::max(0, index * grid.side - radius) / kCell,
                     std::min(cells, ((index + 1) * grid.side + radius - 1) / kCell + 1)};
     };
     const size_t columns = static_cast<size_t>(grid.columns);
-    std::vector<uint8_t> across(columns * static_cast<size_t>(grid.cell_rows), 0);
-    std::vector<int> sums(static_cast<size_t>(grid.cell_columns) + 1, 0);  // of the cells before
+    across.assign(columns * static_cast<size_t>(grid.cell_rows), 0);
+    sums.assign(static_cast<size_t>(grid.cell_columns) + 1, 0);  // changed cells left of each cell
     for (int row = 0; row < grid.cell_rows; ++row) {
         const uint8_t* cells = changed.data() + row * grid.cell_columns;
         for (size_t i = 0; i + 1 < sums.size(); ++i) sums[i + 1] = sums[i] + cells[i];

@@ -1,10 +1,12 @@
-// Everything the C interface offers, on random networks and pictures, compared between instruction sets, numbers of
-// threads, and whole frames against tiles. Meant to run under sanitizers and, for other processors, under an emulator:
+// Tests the C interface on random networks and pictures: instruction sets, numbers of threads, and tiles against whole
+// frames. Run it under the sanitizers and, for other processors, under an emulator:
 //
-//   cmake -B build/check -DACUTANCE_TESTS=ON -DACUTANCE_SANITIZE=ON && cmake --build build/check &&
+//   cmake -B build/check -DACUTANCE_TESTS=ON -DACUTANCE_SANITIZE=address && cmake --build build/check &&
 //   build/check/acutance_stress 200
 //
-// Prints what differs and returns 1; a crash or a sanitizer's report is a failure too.
+// ACUTANCE_SANITIZE=thread finds data races; set ACUTANCE_NO_FORK=1 with it. The program prints what differs and
+// returns
+// 1. A crash or a report of a sanitizer is a failure too.
 #include <algorithm>
 #include <atomic>
 #include <climits>
@@ -26,10 +28,14 @@
 #include "../src/parts.h"
 #include "acutance.h"
 
-// Allocations to go before one fails; counted by the operator below, in any thread.
+// Allocations in any thread until one fails.
 std::atomic<long> allocations_left{LONG_MAX};
+std::atomic<long> allocations{0};
+std::atomic<bool> throw_something_else{false};
 
 void* operator new(size_t size) {
+    ++allocations;
+    if (throw_something_else.exchange(false)) throw 7;
     if (allocations_left != LONG_MAX && allocations_left-- <= 0) throw std::bad_alloc();
     void* memory = std::malloc(size == 0 ? 1 : size);
     if (memory == nullptr) throw std::bad_alloc();
@@ -110,7 +116,7 @@ struct Plane {
 };
 
 void fill(Plane& plane, const acutance_format& format) {
-    const int flat = number(0, format.width);  // left of here the picture is calm, so that tiles can pass
+    const int flat = number(0, format.width);  // the picture is calm left of here, so that tiles can pass through
     for (int y = 0; y < format.height; ++y) {
         for (int x = 0; x < format.width; ++x) {
             const int value = x < flat ? 100 + x / 9 : number(0, 65535);
@@ -121,10 +127,21 @@ void fill(Plane& plane, const acutance_format& format) {
     }
 }
 
+acutance_tile_options tiles(int threshold, int reuse, double tile_budget, double time_budget) {
+    return {sizeof(acutance_tile_options), threshold, reuse, tile_budget, time_budget};
+}
+
+acutance_tile_counts counts_of(const acutance_session* session) {
+    acutance_tile_counts counts{};
+    counts.size = sizeof counts;
+    expect(acutance_session_counts(session, &counts) == ACUTANCE_OK, "counts");
+    return counts;
+}
+
 acutance_engine* load(const std::vector<uint8_t>& model, int threads, const char* instruction_set) {
     acutance_engine* engine = nullptr;
-    expect(acutance_load_memory(model.data(), model.size(), threads, instruction_set, &engine) == ACUTANCE_OK,
-           "a model loads");
+    const acutance_engine_options options{sizeof options, threads, number(0, 1), instruction_set};
+    expect(acutance_load_memory(model.data(), model.size(), &options, &engine) == ACUTANCE_OK, "a model loads");
     return engine;
 }
 
@@ -133,7 +150,7 @@ void check_one() {
     const int depths[] = {8, 8, 8, 9, 10, 12, 13, 14, 16};
     const int unshuffle = unshuffles[number(0, 7)];
     const std::vector<uint8_t> model = random_model(unshuffle, number(1, 20), number(0, 4));
-    const acutance_format format{number(1, 120), number(1, 70), depths[number(0, 8)], number(0, 1)};
+    const acutance_format format{sizeof format, number(1, 120), number(1, 70), depths[number(0, 8)], number(0, 1)};
     const double strength = number(0, 20) / 10.0;
     Plane luma(format, number(0, 5), number(0, 1) != 0);
     fill(luma, format);
@@ -154,8 +171,7 @@ void check_one() {
 
             // A session that computes every tile, one that reuses, and one that leaves tiles out.
             for (const acutance_tile_options options :
-                 {acutance_tile_options{0, 1.0, 0, 0}, acutance_tile_options{0, 0, 0, 1},
-                  acutance_tile_options{number(1, 300), 0.5, 0, 1}}) {
+                 {tiles(0, 0, 1.0, 0), tiles(0, 1, 0, 0), tiles(number(1, 300), 1, 0.5, 0)}) {
                 acutance_session* session = nullptr;
                 expect(acutance_session_open(engine, &options, &session) == ACUTANCE_OK, "session");
                 for (int frame = 0; frame < 3; ++frame) {
@@ -163,7 +179,7 @@ void check_one() {
                     expect(acutance_session_process(session, &format, luma.first, luma.stride, kept.first, kept.stride,
                                                     strength) == ACUTANCE_OK,
                            "session process");
-                    const acutance_tile_counts counts = acutance_session_counts(session);
+                    const acutance_tile_counts counts = counts_of(session);
                     expect(counts.tiles > 0 && counts.computed + counts.passed + counts.reused == counts.tiles,
                            "tiles are accounted for");
                     if (options.threshold == 0)
@@ -172,15 +188,15 @@ void check_one() {
                         expect(counts.computed == 0, "a still frame is reused");
                 }
                 // Other options, and a fresh start, on the way.
-                const acutance_tile_options other{number(0, 100), 0, number(0, 1) * 1e-6, number(0, 1)};
+                const acutance_tile_options other = tiles(number(0, 100), number(0, 1), 0, number(0, 1) * 1e-6);
                 expect(acutance_session_set_options(session, &other) == ACUTANCE_OK, "new options");
                 if (number(0, 1) != 0) acutance_session_reset(session);
-                for (const acutance_tile_options& now : {other, acutance_tile_options{}, other, options}) {
+                for (const acutance_tile_options& now : {other, tiles(0, 0, 0, 0), other, options}) {
                     acutance_session_set_options(session, &now);
                     Plane kept(format, 0, false);
                     acutance_session_process(session, &format, luma.first, luma.stride, kept.first, kept.stride,
                                              strength);
-                    const acutance_tile_counts counts = acutance_session_counts(session);
+                    const acutance_tile_counts counts = counts_of(session);
                     if (counts.passed == 0)
                         expect(kept.pixels(format.height) == reference, "options changed on the way: " + where);
                 }
@@ -191,7 +207,7 @@ void check_one() {
     }
 }
 
-// Damaged models are refused, or are other models: they never do harm.
+// A damaged model is refused, or is another valid model. It never does harm.
 void check_damage() {
     const std::vector<uint8_t> model = random_model(2, 6, 1);
     for (int i = 0; i < 200; ++i) {
@@ -205,11 +221,11 @@ void check_damage() {
         acutance_engine* engine = nullptr;
         const uint8_t nothing = 0;
         const acutance_status status =
-            acutance_load_memory(damaged.empty() ? &nothing : damaged.data(), damaged.size(), 1, nullptr, &engine);
+            acutance_load_memory(damaged.empty() ? &nothing : damaged.data(), damaged.size(), nullptr, &engine);
         if (damaged.size() != model.size())
             expect(status == ACUTANCE_INVALID_MODEL, "a model of another size is refused");
         if (status != ACUTANCE_OK) continue;
-        const acutance_format format{37, 21, 8, 0};
+        const acutance_format format{sizeof(acutance_format), 37, 21, 8, 0};
         Plane luma(format, 0, false), out(format, 0, false);
         fill(luma, format);
         expect(acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, 2.0) == ACUTANCE_OK,
@@ -220,31 +236,32 @@ void check_damage() {
 
 void check_arguments() {
     acutance_engine* engine = load(random_model(2, 4, 1), 2, nullptr);
-    const acutance_format good{16, 16, 8, 0};
+    const acutance_format good{sizeof(acutance_format), 16, 16, 8, 0};
     uint8_t in[256] = {}, out[256];
     const auto refused = [&](const acutance_format& format, const void* luma, ptrdiff_t stride, double strength) {
         return acutance_process(engine, &format, luma, stride, out, 16, strength) == ACUTANCE_INVALID_ARGUMENT;
     };
-    expect(refused({0, 16, 8, 0}, in, 16, 1), "no width");
-    expect(refused({16, 70000, 8, 0}, in, 16, 1), "too high");
-    expect(refused({16, 16, 7, 0}, in, 16, 1), "7 bits");
-    expect(refused({16, 16, 17, 0}, in, 16, 1), "17 bits");
+    expect(refused({sizeof(acutance_format), 0, 16, 8, 0}, in, 16, 1), "no width");
+    expect(refused({sizeof(acutance_format), 16, 70000, 8, 0}, in, 16, 1), "too high");
+    expect(refused({sizeof(acutance_format), 16, 16, 7, 0}, in, 16, 1), "7 bits");
+    expect(refused({sizeof(acutance_format), 16, 16, 17, 0}, in, 16, 1), "17 bits");
     expect(refused(good, nullptr, 16, 1), "no plane");
     expect(refused(good, in, 15, 1), "rows overlap");
     expect(refused(good, in, 16, 2.5), "strength 2.5");
     expect(refused(good, in, 16, -0.1), "strength -0.1");
     expect(refused(good, in, 16, std::strtod("nan", nullptr)), "strength NaN");
-    expect(refused({8, 8, 10, 0}, in + 1, 16, 1), "an odd address");
-    expect(refused({4, 8, 10, 0}, in, 17, 1), "an odd stride");
+    expect(refused({sizeof(acutance_format), 8, 8, 10, 0}, in + 1, 16, 1), "an odd address");
+    expect(refused({sizeof(acutance_format), 4, 8, 10, 0}, in, 17, 1), "an odd stride");
     acutance_engine* none = nullptr;
+    const acutance_engine_options sse9{sizeof sse9, 1, 0, "sse9"};
     const std::vector<uint8_t> model = random_model(2, 4, 1);
-    expect(acutance_load_memory(model.data(), model.size(), 1, "sse9", &none) == ACUTANCE_UNSUPPORTED,
+    expect(acutance_load_memory(model.data(), model.size(), &sse9, &none) == ACUTANCE_UNSUPPORTED,
            "an unknown instruction set");
     expect(none == nullptr, "nothing is returned on failure");
     expect(refused(good, out + 8, 16, 1), "planes overlap");
     expect(refused(good, in, PTRDIFF_MIN, 1), "an absurd stride");
-    expect(acutance_load("/nonexistent/model.acu", 1, nullptr, &none) == ACUTANCE_CANNOT_READ, "a missing file");
-    const acutance_tile_options odd{-1, 0, 0, 0};
+    expect(acutance_load("/nonexistent/model.acu", nullptr, &none) == ACUTANCE_CANNOT_READ, "a missing file");
+    const acutance_tile_options odd = tiles(-1, 0, 0, 0);
     acutance_session* session = nullptr;
     expect(acutance_session_open(engine, &odd, &session) == ACUTANCE_INVALID_ARGUMENT, "a negative threshold");
     acutance_session_close(nullptr);
@@ -252,10 +269,96 @@ void check_arguments() {
     acutance_free(engine);
 }
 
-// One engine, many threads; then a child that was forked while the engine's threads slept.
+// Structures of another size: those of newer headers work as long as what this library does not know is zero.
+void check_sizes() {
+    acutance_engine* engine = load(random_model(2, 4, 1), 2, nullptr);
+    struct Newer {
+        acutance_format format;
+        int colour, gamma;
+    } newer{{sizeof(Newer), 16, 16, 8, 0}, 0, 0};
+    uint8_t in[256] = {}, out[256];
+    const auto process = [&](const acutance_format* format) {
+        return acutance_process(engine, format, in, 16, out, 16, 1.0);
+    };
+    expect(process(&newer.format) == ACUTANCE_OK, "a newer format that says nothing new");
+    newer.colour = 1;
+    expect(process(&newer.format) == ACUTANCE_INVALID_ARGUMENT, "a newer format that asks for something unknown");
+    newer.format.size = 0;
+    expect(process(&newer.format) == ACUTANCE_INVALID_ARGUMENT, "a format without its size");
+    newer.format.size = static_cast<size_t>(-1);
+    expect(process(&newer.format) == ACUTANCE_INVALID_ARGUMENT, "a format of an absurd size");
+    struct NewerCounts {
+        acutance_tile_counts counts;
+        int merged, split;
+    } counts{{sizeof(NewerCounts), -1, -1, -1, -1}, -1, -1};
+    acutance_session* session = nullptr;
+    expect(acutance_session_open(engine, nullptr, &session) == ACUTANCE_OK, "a session without options");
+    expect(acutance_session_counts(session, &counts.counts) == ACUTANCE_OK && counts.merged == 0 &&
+               counts.counts.tiles == 0,
+           "counts of a newer header");
+    counts.counts.size = 0;
+    expect(acutance_session_counts(session, &counts.counts) == ACUTANCE_INVALID_ARGUMENT, "counts without their size");
+    acutance_session_close(session);
+    acutance_free(engine);
+    expect(std::string(acutance_version()) == std::to_string(ACUTANCE_VERSION_MAJOR) + "." +
+                                                  std::to_string(ACUTANCE_VERSION_MINOR) + "." +
+                                                  std::to_string(ACUTANCE_VERSION_PATCH),
+           "the header and the library have the same version");
+}
+
+// An exception that nothing in the library throws on purpose is reported as a bug of the library.
+void check_internal_errors() {
+    const std::vector<uint8_t> model = random_model(2, 4, 1);
+    acutance_engine* engine = nullptr;
+    throw_something_else = true;
+    const acutance_status status = acutance_load_memory(model.data(), model.size(), nullptr, &engine);
+    throw_something_else = false;
+    expect(status == ACUTANCE_INTERNAL_ERROR && std::string(acutance_last_error()).find("internal error") == 0,
+           "an unknown exception");
+    expect(engine == nullptr, "no engine after an internal error");
+}
+
+// After the first frame of a format no frame allocates, in any thread: whole frames, and sessions of every kind.
+void check_allocations() {
+    const acutance_format format{sizeof format, 640, 400, 8, 0};
+    Plane luma(format, 0, false), out(format, 0, false);
+    for (const int unshuffle : {1, 2, 3}) {
+        acutance_engine* engine = load(random_model(unshuffle, 8, 2), 4, nullptr);
+        const auto process = [&](acutance_session* session) {
+            if (session == nullptr) {
+                acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, 1.0);
+            } else {
+                acutance_session_process(session, &format, luma.first, luma.stride, out.first, out.stride, 1.0);
+            }
+        };
+        for (const acutance_tile_options options :
+             {tiles(0, 0, 0, 0), tiles(200, 0, 0, 0), tiles(0, 1, 0, 0), tiles(200, 1, 0.3, 1e-3)}) {
+            acutance_session* session = nullptr;
+            acutance_session_open(engine, &options, &session);
+            fill(luma, format);
+            process(session);
+            process(nullptr);
+            const long before = allocations;
+            for (int frame = 0; frame < 8; ++frame) {
+                if (frame % 3 != 1) {  // without fill(), which draws with a distribution of its own
+                    for (size_t i = 0; i < luma.memory.size(); i += static_cast<size_t>(frame + 1))
+                        luma.memory[i] = static_cast<uint8_t>(generator());
+                }
+                process(session);
+                process(nullptr);
+            }
+            const long more = allocations - before;
+            expect(more == 0, std::to_string(more) + " allocations in later frames");
+            acutance_session_close(session);
+        }
+        acutance_free(engine);
+    }
+}
+
+// Callers in several threads share one engine; then a child is forked while the engine's threads sleep.
 void check_threads() {
     acutance_engine* engine = load(random_model(2, 8, 2), 3, nullptr);
-    const acutance_format format{97, 61, 8, 0};
+    const acutance_format format{sizeof(acutance_format), 97, 61, 8, 0};
     Plane luma(format, 0, false), expected(format, 0, false);
     fill(luma, format);
     acutance_process(engine, &format, luma.first, luma.stride, expected.first, expected.stride, 1.0);
@@ -273,7 +376,7 @@ void check_threads() {
     for (std::thread& thread : threads) thread.join();
     for (const bool result : held) expect(result, "callers in several threads");
 #if !defined(_WIN32)
-    if (std::getenv("ACUTANCE_NO_FORK") != nullptr) {  // qemu's emulation of Linux programs cannot fork with threads
+    if (std::getenv("ACUTANCE_NO_FORK") != nullptr) {  // neither qemu's emulation nor ThreadSanitizer can fork threads
         acutance_free(engine);
         return;
     }
@@ -286,10 +389,10 @@ void check_threads() {
     acutance_free(engine);
 }
 
-// Memory that runs out, at every point where it is asked for, is an error and nothing else: later frames are right.
+// Memory runs out at each point that asks for it: the call fails, and later frames are right.
 void check_memory() {
     const std::vector<uint8_t> model = random_model(2, 8, 2);
-    const acutance_format format{150, 90, 8, 0};
+    const acutance_format format{sizeof(acutance_format), 150, 90, 8, 0};
     Plane luma(format, 0, false), expected(format, 0, false), out(format, 0, false);
     fill(luma, format);
     for (const int threads : {1, 3}) {
@@ -299,7 +402,7 @@ void check_memory() {
             acutance_process(engine, &format, luma.first, luma.stride, expected.first, expected.stride, 1.0);
             acutance_free(engine);
             engine = load(model, threads, nullptr);
-            const acutance_tile_options options{0, 0, 0, 1};
+            const acutance_tile_options options = tiles(0, 1, 0, 0);
             acutance_session* session = nullptr;
             acutance_session_open(engine, &options, &session);
             ran_out = false;
@@ -323,33 +426,34 @@ void check_memory() {
 // Models and pictures at the edge of what is accepted.
 void check_extremes() {
     acutance_engine* engine = load(random_model(1, 200, 4), 3, nullptr);
-    const acutance_format high{1, 2000, 8, 0};
+    const acutance_format high{sizeof(acutance_format), 1, 2000, 8, 0};
     Plane column(high, 0, false), sharp(high, 0, false);
     fill(column, high);
     expect(acutance_process(engine, &high, column.first, column.stride, sharp.first, sharp.stride, 1.0) == ACUTANCE_OK,
            "a high picture");
     acutance_free(engine);
     engine = load(random_model(2, 4, 64), 3, nullptr);
-    const acutance_format wide{65535, 2, 8, 0};
+    const acutance_format wide{sizeof(acutance_format), 65535, 2, 8, 0};
     Plane luma(wide, 0, false), out(wide, 0, false);
     fill(luma, wide);
     expect(acutance_process(engine, &wide, luma.first, luma.stride, out.first, out.stride, 1.0) == ACUTANCE_OK,
            "a wide picture");
-    const acutance_tile_options day{0, 0, 86400.0, 0};
+    const acutance_tile_options day = tiles(0, 0, 0, 86400.0);
     acutance_session* session = nullptr;
     expect(acutance_session_open(engine, &day, &session) == ACUTANCE_OK, "session");
     for (int frame = 0; frame < 3; ++frame) {
         acutance_session_process(session, &wide, luma.first, luma.stride, out.first, out.stride, 1.0);
-        expect(acutance_session_counts(session).passed == 0, "a day is enough for every tile");
+        expect(counts_of(session).passed == 0, "a day is enough for every tile");
     }
     acutance_session_close(session);
     acutance_free(engine);
     expect(acutance_peak(0.01, 2, nullptr) > 0, "the peak");
 }
 
-// Parts cover every row of every column once, whoever takes them when, and begin with rows of tiles.
+// Parts cover every row of every column once, in any order of taking, and begin with rows of tiles.
 void check_parts() {
     using namespace acutance;
+    Parts parts;
     for (int round = 0; round < 200; ++round) {
         const int r = number(1, 4), tile = (16 + r - 1) / r;
         const std::vector<uint8_t> model = random_model(r, 2, number(0, 3));
@@ -360,7 +464,7 @@ void check_parts() {
         const int width = (picture.width + r - 1) / r, height = (picture.height + r - 1) / r;
         const TileMask mask{tile, (width + tile - 1) / tile, (height + tile - 1) / tile, nullptr};
         const bool masked = number(0, 1) != 0;
-        Parts parts(network, picture, number(1, 6), masked ? &mask : nullptr);
+        parts.plan(network, picture, number(1, 6), masked ? &mask : nullptr);
         struct Owner {
             Part* part;
             int steps;
@@ -382,6 +486,7 @@ void check_parts() {
                 Part* part = parts.take();
                 open = part != nullptr;
                 if (part != nullptr) {
+                    expect(part->right - part->left <= parts.widest(), "no part is wider than announced");
                     expect(part->top % (masked ? tile : 2) == 0, "a part begins with a row of tiles");
                     owners.push_back(Owner{part, 0});
                 }
@@ -401,6 +506,9 @@ int main(int argc, char** argv) {
     const int rounds = argc > 1 ? std::atoi(argv[1]) : 100;
     generator.seed(argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1);
     check_arguments();
+    check_sizes();
+    check_internal_errors();
+    check_allocations();
     check_damage();
     check_threads();
     check_memory();

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from acutance import __version__
 from acutance.engine import open_engine
 from acutance.engine.base import TileOptions
 from acutance.engine.integer import IntegerLayer, IntegerNetwork
@@ -241,6 +242,7 @@ def test_other_python_threads_run_while_it_works() -> None:
 def test_a_forked_child_and_the_end_of_the_interpreter_are_survived() -> None:
     code = """
 import os, sys, numpy as np
+from acutance import __version__
 from acutance.engine import open_engine
 from acutance.students.bundled import find_student
 engine = open_engine(find_student("fast"), "native", threads=3)
@@ -367,6 +369,23 @@ def test_a_frame_of_which_threads_take_rows_from_each_other_is_the_twins() -> No
             plane = plane.copy()
             y, x = rng.integers(500), rng.integers(900)
             plane[y : y + 30, x : x + 50] = rng.integers(0, 256, (30, 50))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no thread affinity on this platform")
+@pytest.mark.parametrize("pin_threads", [False, True])
+def test_no_thread_keeps_another_affinity_than_the_caller_gave_it(pin_threads: bool) -> None:
+    """Pinning moves a thread within what it may use, and gives it back all of that."""
+    allowed = os.sched_getaffinity(0)
+    engine = NativeEngine(find_student("fast"), threads=4, pin_threads=pin_threads)
+    plane = np.random.default_rng(0).integers(0, 256, (360, 640), dtype=np.uint8)
+    for _ in range(5):
+        engine.process(plane)
+    masks = {frozenset(os.sched_getaffinity(int(task))) for task in os.listdir("/proc/self/task")}
+    assert masks == {frozenset(allowed)}
+
+
+def test_the_engine_and_the_package_have_the_same_version() -> None:
+    assert _native.version() == __version__
 
 
 def test_an_installation_without_the_engine_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

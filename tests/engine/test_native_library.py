@@ -49,8 +49,28 @@ def build(folder: Path, *options: str) -> Path:
 
 
 def test_the_library_is_clean_under_address_and_undefined_behaviour_sanitizers(tmp_path: Path) -> None:
-    folder = build(tmp_path / "checked", "-DACUTANCE_TESTS=ON", "-DACUTANCE_SANITIZE=ON")
+    from acutance.engine.native_engine import instruction_sets
+
+    folder = build(tmp_path / "checked", "-DACUTANCE_TESTS=ON", "-DACUTANCE_SANITIZE=address")
     assert " 0 failures" in run(folder / "acutance_stress", "40").stdout
+    assert run(folder / "acutance_kernels", "300").stdout.count(" 0 failures") == len(instruction_sets())
+    assert run(folder / "acutance_fuzz_model", "5000", "1").stdout == "5000 runs\n"
+
+
+def test_the_library_is_free_of_data_races(tmp_path: Path) -> None:
+    folder = build(tmp_path / "threads", "-DACUTANCE_TESTS=ON", "-DACUTANCE_SANITIZE=thread")
+    assert " 0 failures" in run(folder / "acutance_stress", "10", ACUTANCE_NO_FORK="1").stdout
+
+
+def test_the_model_parser_survives_libfuzzer(tmp_path: Path) -> None:
+    """Skips where there is no Clang; the fuzzer's seeded mutations run with any compiler, in the test above."""
+    compiler = next((name for name in ("clang++", "clang++-16") if shutil.which(name)), None)
+    if compiler is None:
+        pytest.skip("no Clang, which libFuzzer comes with")
+    options = ("-DACUTANCE_TESTS=ON", "-DACUTANCE_SANITIZE=address", "-DACUTANCE_LIBFUZZER=ON")
+    languages = (f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_C_COMPILER={compiler.replace('++', '')}")
+    folder = build(tmp_path / "fuzz", *options, *languages)
+    run(folder / "acutance_fuzz_model", "-runs=20000", "-seed=1", "-max_len=4096")
 
 
 def test_a_c_program_finds_links_and_uses_the_library(tmp_path: Path) -> None:
@@ -77,6 +97,22 @@ def test_a_c_program_finds_links_and_uses_the_library(tmp_path: Path) -> None:
     assert header == b"P5\n77 45\n"
     expected = NumpyEngine(network).process(luma, full_range=True)
     np.testing.assert_array_equal(np.frombuffer(samples, np.uint8).reshape(45, 77), expected)
+
+
+def test_pkg_config_finds_the_library_wherever_its_folder_was_moved(tmp_path: Path) -> None:
+    if shutil.which("pkg-config") is None:
+        pytest.skip("no pkg-config")
+    folder = build(tmp_path / "library")
+    run("cmake", "--install", folder, "--prefix", tmp_path / "first")
+    (tmp_path / "first").rename(tmp_path / "moved")
+    (description,) = (tmp_path / "moved").rglob("acutance.pc")
+    found = {"PKG_CONFIG_PATH": str(description.parent)}
+    assert run("pkg-config", "--modversion", "acutance", **found).stdout.strip() == __version__
+    flags = run("pkg-config", "--cflags", "--libs", "acutance", **found).stdout.split()
+    source = tmp_path / "version.c"
+    source.write_text('#include <acutance.h>\n#include <stdio.h>\nint main(void) { return puts(acutance_version()) < 0; }\n')
+    run("cc", "-o", tmp_path / "version", source, *flags)
+    assert run(tmp_path / "version").stdout.strip() == __version__
 
 
 def test_where_nothing_can_be_compiled_a_pure_wheel_results(tmp_path: Path) -> None:

@@ -27,18 +27,24 @@ class NativeEngine(Engine):
     threads: how many work on a frame; None for one per core this process may use.
     instruction_set: one of :func:`instruction_sets`; None for what the environment variable
     ``ACUTANCE_INSTRUCTION_SET`` says, or else the fastest.
+    pin_threads: keep the engine's own threads on processors of their own (Linux). The caller's affinity never changes.
     Raises EngineError for a set that cannot run here, ModelError for a student that has no integer form.
     """
 
     name = "native"
 
     def __init__(
-        self, model: Student | IntegerNetwork, *, threads: int | None = None, instruction_set: str | None = None
+        self,
+        model: Student | IntegerNetwork,
+        *,
+        threads: int | None = None,
+        instruction_set: str | None = None,
+        pin_threads: bool = False,
     ) -> None:
         network = model if isinstance(model, IntegerNetwork) else convert(model)
         try:
             self._engine = _native.Engine(
-                network.to_bytes(), usable_cores() if threads is None else threads, instruction_set
+                network.to_bytes(), usable_cores() if threads is None else threads, instruction_set, pin_threads
             )
         except ValueError as error:
             raise EngineError(str(error)) from None
