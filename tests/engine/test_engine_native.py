@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -380,7 +381,7 @@ def test_no_thread_keeps_another_affinity_than_the_caller_gave_it(pin_threads: b
     plane = np.random.default_rng(0).integers(0, 256, (360, 640), dtype=np.uint8)
     for _ in range(5):
         engine.process(plane)
-    masks = {frozenset(os.sched_getaffinity(int(task))) for task in os.listdir("/proc/self/task")}
+    masks = {frozenset(os.sched_getaffinity(int(task.name))) for task in Path("/proc/self/task").iterdir()}
     assert masks == {frozenset(allowed)}
 
 

@@ -110,7 +110,9 @@ def test_pkg_config_finds_the_library_wherever_its_folder_was_moved(tmp_path: Pa
     assert run("pkg-config", "--modversion", "acutance", **found).stdout.strip() == __version__
     flags = run("pkg-config", "--cflags", "--libs", "acutance", **found).stdout.split()
     source = tmp_path / "version.c"
-    source.write_text('#include <acutance.h>\n#include <stdio.h>\nint main(void) { return puts(acutance_version()) < 0; }\n')
+    source.write_text(
+        "#include <acutance.h>\n#include <stdio.h>\nint main(void) { return puts(acutance_version()) < 0; }\n"
+    )
     run("cc", "-o", tmp_path / "version", source, *flags)
     assert run(tmp_path / "version").stdout.strip() == __version__
 
