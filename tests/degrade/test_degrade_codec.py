@@ -189,5 +189,5 @@ def test_a_switch_of_rate_leaves_what_was_before_and_changes_what_comes_after(
 
 @pytest.mark.parametrize("switch", [(0, 100.0), (3, 0.0)])
 def test_a_switch_that_cannot_be_is_refused(picture: NDArray[np.uint8], switch: tuple[int, float]) -> None:
-    with pytest.raises(UsageError, match="a switch is"):
+    with pytest.raises(UsageError, match="switch must be"):
         encode_decode(_clip(picture, 5), codec="h264", bitrate_kbps=100, switch=switch)

@@ -14,7 +14,7 @@ import pytest
 from acutance.errors import InputNotFoundError, OutputError, SourceError, UsageError
 from acutance.frame import Frame
 from acutance.io.sink import Shown
-from acutance.live import LiveJob, LiveReport, intake
+from acutance.live import LiveJob, LiveReport, capture_worker
 from acutance.live import job as job_module
 from acutance.live.controller import Limits, State
 from acutance.live.report import BUSY, CLOSED, PAUSED, SLOW_SINK
@@ -34,7 +34,7 @@ def stage(student_file: Path) -> Stage:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "_BACK_OFF", (0.01, 0.02))
+    monkeypatch.setattr(capture_worker, "_BACK_OFF", (0.01, 0.02))
     monkeypatch.setattr(job_module, "_POLL", 0.05)
 
 
@@ -146,7 +146,7 @@ def test_a_source_slower_than_promised_gets_the_time_it_leaves(stage: Stage) -> 
     steps = [step for i in range(60) for step in (frame(i), 0.02)]
     job = LiveJob(ScriptedSource(steps, rate=1000.0), [Collector()], stage)
     job.run()
-    assert 0.01 < job._intake.interval < 0.1
+    assert 0.01 < job._capture.interval < 0.1
 
 
 @pytest.mark.parametrize("where", ["source", "stage", "sink"])
@@ -214,7 +214,7 @@ def test_a_sink_that_fails_when_it_is_closed_is_told_of(student_file: Path) -> N
 
 
 def test_a_recording_that_lags_behind_at_the_end_is_finished(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_module, "_PATIENCE", 0.2)
+    monkeypatch.setattr(job_module, "_JOIN_TIMEOUT", 0.2)
     quick = Collector("quick")
     slow = Collector("call.mkv", pause=lambda _: time.sleep(0.05), waits=30)
     script = one_by_one(quick, map(frame, range(25)))
@@ -226,7 +226,7 @@ def test_a_recording_that_lags_behind_at_the_end_is_finished(stage: Stage, monke
 def test_a_sink_that_hangs_is_left_behind_and_its_frames_are_accounted_for(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(job_module, "_JOIN_TIMEOUT", 0.1)
     freed = threading.Event()
     quick, stuck = Collector("quick"), Collector("stuck", pause=lambda _: freed.wait(30) and None, waits=3)
     notes: list[str] = []

@@ -21,7 +21,7 @@ from acutance.io.devices import parse_modes
 from acutance.io.paced import PacedFile, Y4MSource
 from acutance.io.source import SourceEnd
 from acutance.io.y4m import Y4MWriter
-from acutance.live import LiveJob, intake
+from acutance.live import LiveJob, capture_worker
 from acutance.live.sources import open_source
 from acutance.live.stage import Stage
 from io_clips import make_clip, picture
@@ -332,7 +332,7 @@ def server(tmp_path: Path) -> Iterator[_Server]:
 def test_a_stream_that_stalls_is_opened_again(
     server: _Server, student_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "_BACK_OFF", (0.01,))
+    monkeypatch.setattr(capture_worker, "_BACK_OFF", (0.01,))
     source = CaptureSource(stream(server.url), stall=1.0)
     sink = Collector(waits=100)
     notes: list[str] = []
@@ -422,7 +422,7 @@ def test_names_of_sources_lead_to_sources(tmp_path: Path, monkeypatch: pytest.Mo
     assert address("rtsp://camera.lan/1").options["rtsp_transport"] == "tcp"
     with pytest.raises(UsageError, match="LEFT,TOP,WIDTHxHEIGHT"):
         open_source("screen:all")
-    with pytest.raises(InputNotFoundError, match="no such file, and no other source"):
+    with pytest.raises(InputNotFoundError, match="no such file and no known source"):
         open_source("webcam0")
 
 

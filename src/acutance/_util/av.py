@@ -1,6 +1,6 @@
-"""The one door to PyAV (FFmpeg): nothing else imports it.
+"""The only module that imports PyAV (FFmpeg).
 
-Importing PyAV takes a fifth of a second and loads FFmpeg, so this module is imported by those who use it, when they do.
+Importing PyAV takes a fifth of a second and loads FFmpeg. Callers therefore import this module only when they need it.
 """
 
 import os
@@ -30,20 +30,29 @@ __all__ = [
     "reason",
 ]
 
-# SVT-AV1 writes to stderr by itself, past FFmpeg's logging, from its own threads.
+# SVT-AV1 writes to stderr from its own threads, without FFmpeg's logging.
 os.environ.setdefault("SVT_LOG", "0")
-av.logging.set_level(None)  # FFmpeg's chatter would break one-line errors and progress bars
+av.logging.set_level(None)  # FFmpeg's messages would break one-line errors and progress bars
 
 FORMAT_WHITELIST = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,ogg,asf,gif,apng,yuv4mpegpipe,ivf,h264,hevc,av1,obu,"
     "nut,mxf"
 )
-"""Containers that may be opened. Playlists and scripts (concat, hls, dash, ffmetadata, ...) are not among them: they
-can make FFmpeg read other files."""
+"""Containers that may be opened. It lacks playlists and scripts (concat, hls, dash, ffmetadata, ...), because these can
+make FFmpeg read other files."""
 
 
 def plane_view(frame: av.VideoFrame, index: int, *, bit_depth: int) -> Plane:
-    """A plane of a planar frame as an H x W array on the frame's own memory, strided, without a copy."""
+    """Return one plane of a planar frame as a view on the frame's memory.
+
+    Args:
+        frame: a decoded frame of a planar pixel format.
+        index: the plane: 0 is luma, 1 is Cb, 2 is Cr.
+        bit_depth: bits of a sample: 8 gives uint8, more gives uint16.
+
+    Returns:
+        H x W array with the strides of the frame. Nothing is copied.
+    """
     plane = frame.planes[index]
     dtype: type[np.uint8] | type[np.uint16] = np.uint8 if bit_depth == 8 else np.uint16
     size = np.dtype(dtype).itemsize
@@ -53,20 +62,34 @@ def plane_view(frame: av.VideoFrame, index: int, *, bit_depth: int) -> Plane:
 
 
 def reason(error: BaseException) -> str:
-    """What FFmpeg says went wrong, in its words but without its codes and file names."""
+    """Return FFmpeg's message of an error.
+
+    Args:
+        error: an exception that PyAV raised.
+
+    Returns:
+        The message without FFmpeg's error code and without the file name.
+    """
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
-"""FFmpeg's names for where chroma samples sit, by their code point."""
+"""FFmpeg's names of chroma sample positions, by code point (ITU-T H.273)."""
 
 _log_lock = threading.Lock()
 
 
 def chroma_location(container: InputContainer, stream_index: int) -> int:
-    """Where the chroma samples of a video stream sit: an index into :data:`CHROMA_LOCATIONS`, 0 for unspecified.
+    """Return the position of a video stream's chroma samples.
 
     PyAV has no attribute for it. FFmpeg prints it in its description of the stream, ``yuv420p(tv, bt709, topleft)``.
+
+    Args:
+        container: an open input.
+        stream_index: index of the video stream in the container.
+
+    Returns:
+        An index into :data:`CHROMA_LOCATIONS`; 0 if the stream does not specify it.
     """
     with _log_lock:
         try:

@@ -1,4 +1,4 @@
-"""Work done ahead or behind by a named thread: bounded, ended by a sentinel, its exceptions raised in the caller."""
+"""Worker threads with a bounded queue. A sentinel ends them, and their exceptions are raised in the caller."""
 
 import queue
 import threading
@@ -11,19 +11,19 @@ __all__ = ["Consumer", "Producer"]
 
 T = TypeVar("T")
 
-_PATIENCE = 0.7
-_POLL = 0.1  # seconds between looks at whether to stop, while a queue is full or empty
+_LEAVE_AFTER = 0.7  # seconds to wait for a thread when the caller leaves with an error
+_POLL = 0.1  # seconds between checks for a stop while a queue is full or empty
 
 
 class _End:
-    """The sentinel; carries what went wrong, if anything did."""
+    """The sentinel at the end of a queue. It carries the error of the other side, if there is one."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 class _Worker(ABC, Generic[T]):
-    """A thread and a bounded queue; a context manager that stops and joins it, twice if need be."""
+    """A thread and a bounded queue. As a context manager it starts the thread, then stops and joins it."""
 
     def __init__(self, name: str, ahead: int) -> None:
         self._queue: queue.Queue[T | _End] = queue.Queue(maxsize=ahead)
@@ -32,10 +32,10 @@ class _Worker(ABC, Generic[T]):
 
     @abstractmethod
     def _run(self) -> None:
-        """What the thread does."""
+        """Do the work of the thread."""
 
     def _put(self, item: T | _End) -> bool:
-        """False where the other side has stopped."""
+        """Put an item into the queue. Return False if the other side has stopped."""
         while not self._stopped.is_set():
             try:
                 self._queue.put(item, timeout=_POLL)
@@ -61,13 +61,21 @@ class _Worker(ABC, Generic[T]):
     ) -> None:
         self._stopped.set()
         if self._thread.is_alive():
-            # Only a thread that waits for a pipe nobody writes to (or reads from) takes longer than a frame; nothing
-            # can wake it. When the caller is already leaving with an error it is left behind.
-            self._thread.join(_PATIENCE if error is not None else None)
+            # A thread that waits for a silent pipe cannot be woken. If the caller leaves with an error, such a thread
+            # must not hold the error back, so the caller stops waiting for it.
+            self._thread.join(_LEAVE_AFTER if error is not None else None)
 
 
 class Producer(_Worker[T]):
-    """Iterates over ``items`` in a thread, up to ``ahead`` items ahead of whoever iterates over this."""
+    """Iterate over items in a thread, ahead of the caller.
+
+    An exception of ``items`` is raised where the caller iterates.
+
+    Args:
+        items: what the thread iterates over.
+        name: name of the thread, after ``acutance-``.
+        ahead: how many items may wait for the caller.
+    """
 
     def __init__(self, items: Iterable[T], *, name: str, ahead: int = 4) -> None:
         super().__init__(name, ahead)
@@ -90,9 +98,12 @@ class Producer(_Worker[T]):
 
 
 class Consumer(_Worker[T]):
-    """Calls ``work`` on each item in a thread, up to ``behind`` items behind; nothing is dropped.
+    """Call a function on each item, in a thread behind the caller. No item is dropped.
 
-    :meth:`put` raises what ``work`` raised; so does :meth:`finish`, which waits until all is done.
+    Args:
+        work: called with one item after the other.
+        name: name of the thread, after ``acutance-``.
+        behind: how many items may wait for the thread.
     """
 
     def __init__(self, work: Callable[[T], None], *, name: str, behind: int = 4) -> None:
@@ -109,11 +120,12 @@ class Consumer(_Worker[T]):
             self._stopped.set()
 
     def put(self, item: T) -> None:
+        """Queue an item; wait while the queue is full. Raises what ``work`` raised."""
         if not self._put(item) and self._error is not None:
             raise self._error
 
     def finish(self) -> None:
-        """Wait until every item has been worked on."""
+        """Wait until all items are done. Raises what ``work`` raised."""
         self._put(_End())
         self._thread.join()
         if self._error is not None:

@@ -1,4 +1,4 @@
-"""What is to be closed: a context manager that does."""
+"""A base class for objects that must be closed."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -8,11 +8,11 @@ __all__ = ["Closing"]
 
 
 class Closing(ABC):
-    """Leaving a ``with`` block closes it, whatever happened there."""
+    """An object that a ``with`` block closes at its end, also after an exception."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held. May be called twice."""
+        """Release all resources. A second call does nothing."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Optional dependencies: one line that says what is missing and how to get it."""
+"""Imports of optional dependencies, with one-line errors that name the extra to install."""
 
 import contextlib
 import importlib
@@ -12,13 +12,23 @@ from typing import cast
 from acutance.errors import MissingExtraError
 
 REPORTS_HOME = "openvino_telemetry"
-"""With it OpenVINO and NNCF tell their makers over the network that they are used, without asking; they do without."""
+"""OpenVINO and NNCF send usage reports through this module, without asking. Without it they work and send nothing."""
 
 
 def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> ModuleType:
-    """Import ``module``, or raise :class:`MissingExtraError` naming the extra that brings it.
+    """Import an optional module.
 
-    minimum: the oldest version that will do, as its numbers: ``2024.4``.
+    Args:
+        module: dotted name.
+        extra: the extra of this package that installs it.
+        purpose: what needs it; the error message begins with it.
+        minimum: the oldest version that works, as numbers: ``2024.4``. Empty accepts every version.
+
+    Returns:
+        The imported module.
+
+    Raises:
+        MissingExtraError: the module cannot be imported, or is too old.
     """
     try:
         with _hidden(REPORTS_HOME):
@@ -38,9 +48,12 @@ def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> Modu
 
 @contextlib.contextmanager
 def _hidden(name: str) -> Iterator[None]:
-    """Let what is imported meanwhile not find a module, unless it is there already."""
+    """Make imports of a module fail inside the block, unless the module is loaded already.
+
+    The libraries have no switch for it: a missing module is what they handle. The entry is removed at the end.
+    """
     modules = cast("dict[str, ModuleType | None]", sys.modules)
-    with _one_at_a_time:  # else one that leaves would show it to another that is still importing
+    with _hiding:  # a thread that leaves must not unblock the module for a thread that still imports
         if name in sys.modules:
             yield
             return
@@ -51,15 +64,15 @@ def _hidden(name: str) -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
-_one_at_a_time = threading.RLock()
+_hiding = threading.RLock()
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception of another library says first."""
+    """Return the first line of an exception's message, or the name of its type if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """What a version begins with: (2026, 4, 1) of ``2026.4.1-22982``."""
+    """Return the leading numbers of a version: (2026, 4, 1) for ``2026.4.1-22982``."""
     start = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(part) for part in start[0].split(".")) if start else ()

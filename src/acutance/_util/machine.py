@@ -1,4 +1,4 @@
-"""This machine: what its processor is called, and where the user's cache is."""
+"""Facts about this machine: the processor's name and the user's cache folder."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ __all__ = ["cache_folder", "processor_name"]
 
 
 def processor_name() -> str:
-    """What the processor calls itself, where the system says."""
+    """Return the processor's model name, or its architecture if the system does not tell the model."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:
@@ -21,9 +21,14 @@ def processor_name() -> str:
 
 
 def cache_folder() -> Path:
-    """The user's cache folder of this program, as the platform has it; not made here.
+    """Return the user's cache folder for this program. It is not created.
 
-    Raises FileNotFoundError where the user has no home.
+    Returns:
+        ``%LOCALAPPDATA%`` + ``acutance``, ``Cache`` on Windows, ``~/Library/Caches/acutance`` on macOS, else
+        ``$XDG_CACHE_HOME/acutance`` or ``~/.cache/acutance``.
+
+    Raises:
+        FileNotFoundError: the user has no home folder.
     """
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
@@ -37,5 +42,5 @@ def cache_folder() -> Path:
 def _home() -> Path:
     try:
         return Path.home()
-    except RuntimeError as error:  # a container's user that nobody has heard of
+    except RuntimeError as error:  # a container's user without an entry in the user database
         raise FileNotFoundError(f"this user has no home folder: {error}") from error

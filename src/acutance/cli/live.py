@@ -15,7 +15,7 @@ import tyro
 
 from acutance.cli.durations import seconds
 from acutance.cli.engines import EngineOption
-from acutance.cli.live_teller import Teller, figures
+from acutance.cli.live_output import LiveOutput, status_line
 from acutance.cli.progress import ProgressMode
 from acutance.errors import AcutanceError, UsageError
 
@@ -117,16 +117,16 @@ def run(options: Options) -> int:
         threshold=options.threshold,
         reuse=options.reuse,
     )
-    teller = Teller(options.progress)
+    output = LiveOutput(options.progress)
     job = LiveJob(
         source,
         sinks,
         stage,
         budget=options.cpu_budget,
-        on_note=teller.note,
+        on_note=output.note,
         sounds=_sounds(options, source, recorder),
     )
-    watcher = _Watcher(job, window, teller, duration, alone=len(sinks) == 1)
+    watcher = _Watcher(job, window, output, duration, alone=len(sinks) == 1)
     job.on_status = watcher.look
     if window is not None:
         window.on_key = watcher.key
@@ -134,8 +134,8 @@ def run(options: Options) -> int:
         try:
             report = job.run()
         finally:
-            teller.end()
-    teller.summary(report)
+            output.end()
+    output.summary(report)
     return next((error.exit_code for error in report.failed.values()), 0)
 
 
@@ -241,9 +241,9 @@ class _Watcher:
     """Between the job and its window: keys, the line of figures, and pausing while nobody looks."""
 
     def __init__(
-        self, job: "LiveJob", window: "Window | None", teller: Teller, duration: float | None, *, alone: bool
+        self, job: "LiveJob", window: "Window | None", output: LiveOutput, duration: float | None, *, alone: bool
     ) -> None:
-        self._job, self._window, self._teller = job, window, teller
+        self._job, self._window, self._output = job, window, output
         self._ends = None if duration is None else time.monotonic() + duration
         self._alone = alone and window is not None
         self._asked = False  # the user paused
@@ -256,10 +256,10 @@ class _Watcher:
         if window is not None:
             if window.closed:
                 job.stop()
-            window.status = figures(status)
+            window.status = status_line(status)
             window.alert = status.lost or ("paused: p goes on" if self._asked else "")
             job.paused = self._asked or (self._alone and not (window.visible and not self._is_locked()))
-        self._teller.status(status)
+        self._output.status(status)
 
     def _is_locked(self) -> bool:
         from acutance.io.screen_lock import screen_locked
@@ -277,7 +277,7 @@ class _Watcher:
             step = _STRENGTH_STEP if name == "+" else -_STRENGTH_STEP
             stage.strength = min(2.0, max(0.0, stage.strength + step))
         elif name == "m":
-            self._teller.note(f"tier: {job.select_tier() or stage.name}")
+            self._output.note(f"tier: {job.select_tier() or stage.name}")
         elif name == "p":
             self._asked = not self._asked
         elif name == "c" and self._window is not None and self._window.shown is not None:
@@ -294,6 +294,6 @@ class _Watcher:
         path = Path(f"acutance-{time.strftime('%Y%m%d-%H%M%S')}.png")
         try:
             write_image(Image(rgb_of(frame)), path, overwrite=True)
-            self._teller.note(f"saved {path}")
+            self._output.note(f"saved {path}")
         except AcutanceError as error:
-            self._teller.note(str(error))
+            self._output.note(str(error))

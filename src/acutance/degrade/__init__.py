@@ -1,6 +1,7 @@
-"""What a call does to a picture: scaling, noise, JPEG, real video codecs. Numpy, Pillow and PyAV; never torch."""
+"""The degradations of a call: scaling, noise, JPEG and real video codecs, by numpy, Pillow and PyAV (not torch)."""
 
-from acutance.degrade.chain import Amount, Degradation, Triple
+from acutance.degrade.amounts import Amount
+from acutance.degrade.chain import Degradation, Triple
 from acutance.degrade.codec import Codec, EncodeResult, encode_decode, smallest_side
 from acutance.degrade.jpeg import ChromaSubsampling, JpegResult, jpeg
 from acutance.degrade.mix import DegradationMix, generator_for

@@ -1,7 +1,7 @@
-"""A real video encoder and decoder in memory: what a call's stream does to a picture.
+"""Encode and decode clips in memory with real video codecs, as a call does.
 
-Settings follow real-time senders: no look-ahead, no frames from the future, one key frame at the start, a constant
-bit rate. Everything runs on one thread with fixed effort, so that the same frames give the same bytes on every run.
+Settings follow real-time senders: no look-ahead, no B-frames, one key frame at the start, constant bit rate. Everything
+runs on one thread with fixed effort, so that the same frames give the same bytes in every run.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Codec", "EncodeResult", "encode_decode", "smallest_side"]
 
 Codec = Literal["h264", "vp8", "vp9", "av1"]
+"""Codecs of calls."""
 
 _ENCODERS = {"h264": "libx264", "vp8": "libvpx", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
 _DECODERS = {"h264": "h264", "vp8": "vp8", "vp9": "vp9", "av1": "libdav1d"}
@@ -26,9 +27,12 @@ _SMALLEST = {"h264": 16, "vp8": 16, "vp9": 16, "av1": 64}
 
 
 class EncodeResult(NamedTuple):
-    """What a viewer sees at the time of each frame that went in, and the bytes that carried it all.
+    """The result of :func:`encode_decode`.
 
-    shown: of which frame that is; an earlier one where the frame's packet was lost.
+    Attributes:
+        frames: for each frame that went in, the picture that a viewer sees at its time.
+        size_bytes: size of the whole stream.
+        shown: for each frame that went in, the index of the frame that is shown. It is smaller if a packet was lost.
     """
 
     frames: list[Yuv420]
@@ -37,7 +41,7 @@ class EncodeResult(NamedTuple):
 
 
 def smallest_side(codec: Codec) -> int:
-    """The shortest side, in pixels, that :func:`encode_decode` takes with this codec."""
+    """Return the shortest side, in pixels, that :func:`encode_decode` accepts with a codec."""
     return _SMALLEST[codec]
 
 
@@ -45,12 +49,12 @@ def _encoder_options(codec: Codec, rate: int) -> dict[str, str]:
     if codec == "h264":
         return {"preset": "veryfast", "tune": "zerolatency", "maxrate": str(rate), "bufsize": str(rate)}
     if codec == "vp8":
-        # Negative: that effort, always. With +6 libvpx measures its own speed and adapts, and the bytes would depend
-        # on how busy the machine is. WebRTC passes negative values too.
+        # A negative value fixes the effort. With +6 libvpx adapts to its own speed, and the bytes would depend on the
+        # load of the machine. WebRTC passes negative values too.
         return {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0"}
     if codec == "vp9":
         return {"deadline": "realtime", "cpu-used": "7", "lag-in-frames": "0"}
-    # rc=2 (constant bit rate): SVT-AV1 refuses its default, variable rate, together with low delay (pred-struct=1).
+    # rc=2 is constant bit rate. SVT-AV1 refuses variable rate, its default, with low delay (pred-struct=1).
     # lp=1: one thread.
     return {"preset": "10", "svtav1-params": "pred-struct=1:rc=2:lp=1"}
 
@@ -66,19 +70,26 @@ def encode_decode(
     lost: Collection[int] = (),
     switch: tuple[int, float] | None = None,
 ) -> EncodeResult:
-    """Encode a sequence at a bit rate and decode it again, in memory.
+    """Encode a clip at a bit rate and decode it, in memory.
 
-    frames: pictures of planar YUV 4:2:0, all of one size, sides even and at least :func:`smallest_side`.
-    bitrate_kbps: target, in 1000 bit/s; a short sequence overshoots it, since its one key frame weighs more.
-    frame_rate: frames per second. keyframe_interval: frames from one key frame to the next.
-    options: encoder options of FFmpeg that replace or join the defaults, such as ``{"preset": "medium"}``.
-    lost: the numbers of frames whose packet never reaches the decoder, which knows nothing of it: the picture before
-    them stays, and what follows is decoded from the references there are. The first frame cannot be lost.
-    switch: (number of a frame, kbit/s): from that frame on the stream has another rate, as when a network gets worse or
-    better. H.264's encoder is told so and goes on; the others begin anew, with a key frame, as at a change of size.
+    Args:
+        frames: planar YUV 4:2:0 of one size, with even sides of at least :func:`smallest_side`.
+        codec: the codec.
+        bitrate_kbps: target in 1000 bit/s, 1 to 1,000,000. A short clip exceeds it because of its key frame.
+        frame_rate: frames a second, 1 to 1000.
+        keyframe_interval: frames between key frames.
+        options: options of FFmpeg's encoder that replace or extend the defaults, such as ``{"preset": "medium"}``.
+        lost: indexes of frames whose packets do not reach the decoder. The picture before them stays, and later frames
+            are decoded from the references that arrived. The first frame cannot be lost.
+        switch: (index of a frame, kbit/s): the bit rate changes at that frame, as when a network changes. The H.264
+            encoder continues; the others restart with a key frame, as they do when the size changes.
 
-    Returns as many frames as went in. Raises UsageError for bad arguments, and EngineError where this build of FFmpeg
-    lacks the codec, the encoder refuses the settings, or frames went missing.
+    Returns:
+        As many frames as went in.
+
+    Raises:
+        UsageError: an argument is out of range, or the frames differ in size.
+        EngineError: FFmpeg lacks the codec, the encoder refuses the settings, or frames are missing.
     """
     if codec not in _ENCODERS:
         raise UsageError(f"codec must be one of {', '.join(get_args(Codec))}, not {codec!r}")
@@ -89,7 +100,7 @@ def encode_decode(
     if keyframe_interval < 1:
         raise UsageError(f"key frame interval must be at least 1, not {keyframe_interval!r}")
     if switch is not None and not (switch[0] > 0 and 1 <= switch[1] <= 1_000_000):
-        raise UsageError(f"a switch is (frame from 1, kbit/s from 1 to 1000000), not {switch!r}")
+        raise UsageError(f"switch must be (frame index from 1, kbit/s from 1 to 1000000), not {switch!r}")
     if 0 in lost:
         raise UsageError("the first frame cannot be lost: there would be nothing to show")
 
@@ -103,7 +114,7 @@ def encode_decode(
 
     def take(frames: Iterable["av.VideoFrame"]) -> None:
         for frame in frames:
-            if frame.pts is not None and frame.pts not in lost:  # a decoder may make up a picture for a gap
+            if frame.pts is not None and frame.pts not in lost:  # a decoder may conceal a gap with a picture of its own
                 decoded.setdefault(frame.pts, _from_av(frame))
 
     shape = (0, 0)
@@ -112,7 +123,7 @@ def encode_decode(
         nonlocal size
         if encoder is None or decoder is None:
             return
-        # Encoder and decoder may both hold frames back; each is emptied in turn.
+        # Encoder and decoder may both delay frames, so both are flushed.
         for packet in encoder.encode(None):
             size += packet.size
             if packet.pts not in lost:
@@ -166,7 +177,10 @@ def encode_decode(
 def _decode(
     decoder: "av.VideoCodecContext", packet: "av.Packet[Any] | None", *, forgiving: bool
 ) -> "list[av.VideoFrame]":
-    """forgiving: a packet that cannot be decoded, as AV1's whose references are lost, is one more that is not shown."""
+    """Decode a packet; None flushes the decoder.
+
+    If ``forgiving``, a packet that cannot be decoded gives no frame. AV1 packets with lost references are such packets.
+    """
     from acutance._util.av import av
 
     try:
@@ -214,6 +228,6 @@ def _to_av(picture: Yuv420, index: int, time_base: Fraction) -> "av.VideoFrame":
 def _from_av(frame: "av.VideoFrame") -> Yuv420:
     from acutance._util.av import plane_view
 
-    # Copied, since a view would keep the decoder's whole pool of frames alive.
+    # A view would keep the decoder's pool of frames alive, so the planes are copied.
     luma, cb, cr = (plane_view(frame, i, bit_depth=8).astype(np.uint8, copy=True) for i in range(3))
     return Yuv420(luma, cb, cr)

@@ -16,7 +16,12 @@ ChromaSubsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 
 
 class JpegResult(NamedTuple):
-    """What came back from JPEG, and how many bytes it had been."""
+    """A picture after JPEG compression.
+
+    Attributes:
+        picture: the decoded picture, same shape as the source, uint8.
+        size_bytes: size of the compressed picture.
+    """
 
     picture: NDArray[np.uint8]
     size_bytes: int
@@ -25,14 +30,24 @@ class JpegResult(NamedTuple):
 def jpeg(picture: NDArray[np.uint8], *, quality: int, subsampling: ChromaSubsampling = "4:2:0") -> JpegResult:
     """Compress a picture as baseline JPEG (ITU-T T.81) and decode it.
 
-    picture: uint8, H x W or H x W x 3 (RGB). quality: 1..100 on libjpeg's scale.
-    Raises UsageError for another type, shape, quality or subsampling.
+    Args:
+        picture: uint8, H x W or H x W x 3 (RGB).
+        quality: 1 to 100 on libjpeg's scale.
+        subsampling: chroma subsampling.
+
+    Returns:
+        The decoded picture and its compressed size.
+
+    Raises:
+        UsageError: another type, shape, quality or subsampling, or a side above 65500 pixels.
     """
     check_picture(picture)
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise UsageError(f"JPEG quality must be an integer from 1 to 100, not {quality!r}")
     if subsampling not in get_args(ChromaSubsampling):
-        raise UsageError(f"chroma subsampling must be one of {', '.join(get_args(ChromaSubsampling))}")
+        raise UsageError(
+            f"chroma subsampling must be one of {', '.join(get_args(ChromaSubsampling))}, not {subsampling!r}"
+        )
     if max(picture.shape[:2]) > 65500:
         raise UsageError(f"JPEG takes sides of up to 65500, not {picture.shape[1]}x{picture.shape[0]}")
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Several recipes with weights: what the pictures of a set go through, each by seed and name alone."""
+"""Weighted mixes of degradation recipes. Seed and name of a picture alone decide what it gets."""
 
 import hashlib
 import itertools
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance.degrade.chain import Degradation, Triple, is_number
+from acutance.degrade.amounts import is_number
+from acutance.degrade.chain import Degradation, Triple
 from acutance.errors import ConfigError
 
 __all__ = ["DegradationMix", "generator_for"]
@@ -19,13 +20,20 @@ _CHOICES = ("factor", "down", "up", "codec")  # may be lists in a table of a mix
 
 
 class DegradationMix:
-    """Several recipes with weights; each picture gets one, and its draws, by seed and name alone.
+    """Weighted recipes. Each picture gets one recipe and its draws from the seed and the picture's name.
 
-    So a picture comes out the same whatever the order, the number of processes, and the pictures beside it.
+    The result does not depend on the order of pictures, on other pictures, or on the number of processes.
     """
 
     def __init__(self, recipes: Sequence[tuple[float, Degradation]]) -> None:
-        """recipes: (weight, recipe) pairs; weights are positive and relative. Raises ConfigError."""
+        """Create a mix.
+
+        Args:
+            recipes: (weight, recipe) pairs. Weights are positive and relative.
+
+        Raises:
+            ConfigError: there is no recipe, or a weight is not positive.
+        """
         if not recipes:
             raise ConfigError("a mix of degradations needs at least one recipe")
         for weight, _ in recipes:
@@ -35,10 +43,17 @@ class DegradationMix:
 
     @classmethod
     def from_list(cls, tables: Sequence[Mapping[str, Any]]) -> "DegradationMix":
-        """From an array of tables, each a recipe with an optional ``weight`` (1).
+        """Create a mix from the tables of a configuration.
 
-        ``factor``, ``down``, ``up`` and ``codec`` may be lists: the table then stands for every combination, which
-        share its weight. Raises ConfigError.
+        Args:
+            tables: recipes with an optional ``weight`` (default 1). ``factor``, ``down``, ``up`` and ``codec`` may be
+                lists: such a table stands for all combinations, which share its weight.
+
+        Returns:
+            The mix.
+
+        Raises:
+            ConfigError: an unknown key, a bad value, or an empty list.
         """
         if isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables):
             raise ConfigError("degradations must be an array of tables")
@@ -57,38 +72,43 @@ class DegradationMix:
         return cls(recipes)
 
     def to_list(self) -> list[dict[str, Any]]:
-        """The mix as plain tables; :meth:`from_list` reads them back equal."""
+        """Return the mix as plain tables that :meth:`from_list` reads back."""
         return [{"weight": weight, **recipe.to_dict()} for weight, recipe in self._recipes]
 
     def __eq__(self, other: object) -> bool:
+        """Return True if recipes and weights are equal."""
         return isinstance(other, DegradationMix) and self._recipes == other._recipes
 
     def __hash__(self) -> int:
+        """Return a hash of recipes and weights."""
         return hash(self._recipes)
 
     def __repr__(self) -> str:
+        """Return the mix as an expression."""
         return f"DegradationMix({list(self._recipes)!r})"
 
     @property
     def recipes(self) -> tuple[Degradation, ...]:
+        """The recipes without their weights."""
         return tuple(recipe for _, recipe in self._recipes)
 
     @property
     def factors(self) -> tuple[float, ...]:
-        """The factors of the recipes, each once, ascending."""
+        """The factors of the recipes, ascending, without repetition."""
         return tuple(sorted({recipe.factor for recipe in self.recipes}))
 
     @property
     def needs_codec(self) -> bool:
+        """True if any recipe runs an encoder."""
         return any(recipe.needs_codec for recipe in self.recipes)
 
     @property
     def digest(self) -> str:
-        """A name of the mix: SHA-256 of its tables. Equal mixes have equal digests."""
+        """SHA-256 of the tables, in hexadecimal. Equal mixes have equal digests."""
         return hashlib.sha256(json.dumps(self.to_list(), sort_keys=True).encode()).hexdigest()
 
     def describe(self) -> str:
-        """The mix in words. Recipes that differ in factor or codec alone are told of together, with what they share."""
+        """Return the mix in words. Recipes that differ only in factor or codec share one phrase."""
         total = sum(weight for weight, _ in self._recipes)
         groups: dict[str, list[tuple[float, Degradation]]] = {}
         for weight, recipe in self._recipes:
@@ -99,7 +119,7 @@ class DegradationMix:
             recipes = [recipe for _, recipe in group]
             factors = sorted({recipe.factor for recipe in recipes})
             codecs = list(dict.fromkeys(recipe.codec for recipe in recipes))
-            if len(recipes) != len(factors) * len(codecs):  # not every combination: one by one
+            if len(recipes) != len(factors) * len(codecs):  # not all combinations: one phrase each
                 parts += [f"{weight / total:.0%} {recipe.describe()}" for weight, recipe in group]
                 continue
             words = (
@@ -113,19 +133,28 @@ class DegradationMix:
         return "; ".join(parts)
 
     def pick(self, rng: np.random.Generator) -> Degradation:
-        """Draw one recipe by weight."""
+        """Draw a recipe by weight."""
         edges = np.cumsum([weight for weight, _ in self._recipes])
         index = int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))
         return self._recipes[min(index, len(self._recipes) - 1)][1]
 
     def apply(self, sharp: NDArray[np.uint8], *, seed: int, name: str | int) -> Triple:
-        """Pick a recipe for the picture called ``name`` and degrade it; see :meth:`Degradation.apply`."""
+        """Degrade a picture with the recipe that seed and name select.
+
+        Args:
+            sharp: uint8, H x W x 3, RGB.
+            seed: seed of the set.
+            name: name or index of the picture.
+
+        Returns:
+            The training example; see :meth:`Degradation.apply`.
+        """
         rng = generator_for(seed, name)
         return self.pick(rng).apply(sharp, rng)
 
 
 def generator_for(seed: int, name: str | int) -> np.random.Generator:
-    """A generator that depends on nothing but the seed and the name (or index) of a picture."""
-    # Not hash(): Python salts it for every process.
+    """Return a random generator that depends only on a seed and on the name or index of a picture."""
+    # hash() does not work here: Python salts it in every process.
     digest = hashlib.sha256(f"{seed}:{type(name).__name__}:{name}".encode("utf-8", "surrogateescape")).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))

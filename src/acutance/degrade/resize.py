@@ -1,4 +1,4 @@
-"""Antialiased resizing of 8-bit pictures, and the down-and-up that blurs a picture as a scaled stream does."""
+"""Antialiased resizing of 8-bit pictures, and the down-and-up scaling that blurs a picture as a call does."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -11,10 +11,10 @@ from acutance.errors import UsageError
 __all__ = ["FACTORS", "DownUp", "ResizeMethod", "check_picture", "crop_to_multiple", "down_up", "low_size", "resize"]
 
 ResizeMethod = Literal["bicubic", "bilinear", "lanczos"]
-"""Filters, all antialiased when they make a picture smaller: bicubic is Keys' with a = -0.5, as MATLAB's imresize."""
+"""Filters. All are antialiased when they shrink. Bicubic is Keys' kernel with a = -0.5, as in MATLAB's imresize."""
 
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)
-"""Scaling factors of the degradations. A side that is a multiple of 12 is divided exactly by each of them."""
+"""Scaling factors of the degradations. Each divides a multiple of 12 exactly."""
 
 _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
@@ -24,7 +24,12 @@ _FILTERS = {
 
 
 class DownUp(NamedTuple):
-    """What :func:`down_up` made: the small picture, and the same brought back to the size of the source."""
+    """The result of :func:`down_up`.
+
+    Attributes:
+        low: the small picture, H/factor x W/factor.
+        same_size: ``low`` scaled up to the size of the source.
+    """
 
     low: NDArray[np.uint8]
     same_size: NDArray[np.uint8]
@@ -42,8 +47,17 @@ def check_picture(picture: NDArray[np.uint8]) -> None:
 def resize(picture: NDArray[np.uint8], width: int, height: int, method: ResizeMethod = "bicubic") -> NDArray[np.uint8]:
     """Resize with Pillow, antialiased, rounded to 8 bit.
 
-    picture: uint8, H x W (luma, grey) or H x W x 3 (RGB), 0..255. Returns the same with ``height`` x ``width``.
-    Raises UsageError for another type or shape, a size below 1, or an unknown method.
+    Args:
+        picture: uint8, H x W (luma, grey) or H x W x 3 (RGB), 0 to 255.
+        width: width of the result, in pixels.
+        height: height of the result, in pixels.
+        method: the filter.
+
+    Returns:
+        uint8, ``height`` x ``width`` or ``height`` x ``width`` x 3. Always a copy.
+
+    Raises:
+        UsageError: another type or shape, a size below 1, or an unknown method.
     """
     check_picture(picture)
     if method not in _FILTERS:
@@ -57,9 +71,17 @@ def resize(picture: NDArray[np.uint8], width: int, height: int, method: ResizeMe
 
 
 def crop_to_multiple(picture: NDArray[np.uint8], multiple: int = 12) -> NDArray[np.uint8]:
-    """The largest top-left part of a picture whose sides are multiples of ``multiple``; a view, not a copy.
+    """Crop a picture to sides that are multiples of a number.
 
-    picture: uint8, H x W or H x W x 3. Raises UsageError where a side is shorter than ``multiple``.
+    Args:
+        picture: uint8, H x W or H x W x 3.
+        multiple: the number, at least 1.
+
+    Returns:
+        The largest such part from the top left corner, as a view.
+
+    Raises:
+        UsageError: a side is shorter than ``multiple``.
     """
     check_picture(picture)
     if multiple < 1:
@@ -72,7 +94,19 @@ def crop_to_multiple(picture: NDArray[np.uint8], multiple: int = 12) -> NDArray[
 
 
 def low_size(width: int, height: int, factor: float) -> tuple[int, int]:
-    """Width and height after division by ``factor``. Raises UsageError where that is not exact."""
+    """Return width and height divided by a factor.
+
+    Args:
+        width: width in pixels.
+        height: height in pixels.
+        factor: one of :data:`FACTORS`.
+
+    Returns:
+        Width and height.
+
+    Raises:
+        UsageError: the division is not exact, or the factor is unknown.
+    """
     if factor not in FACTORS:
         raise UsageError(f"factor must be one of {', '.join(f'{f:g}' for f in FACTORS)}, not {factor!r}")
     low = width / factor, height / factor
@@ -88,10 +122,19 @@ def down_up(
     down: ResizeMethod = "bicubic",
     up: ResizeMethod = "bicubic",
 ) -> DownUp:
-    """Scale a picture down by ``factor`` and back up, rounding to 8 bit each time.
+    """Scale a picture down and up again. Each step rounds to 8 bit.
 
-    picture: uint8, H x W or H x W x 3, sides divisible by ``factor`` (see :func:`crop_to_multiple`).
-    factor: 1, 1.5, 2, 3 or 4. Returns ``(low, same_size)``. Raises UsageError.
+    Args:
+        picture: uint8, H x W or H x W x 3, sides divisible by ``factor`` (see :func:`crop_to_multiple`).
+        factor: one of :data:`FACTORS`.
+        down: filter of the first step.
+        up: filter of the second step.
+
+    Returns:
+        The small picture and the one of the original size.
+
+    Raises:
+        UsageError: another type or shape, or the factor does not divide the sides.
     """
     check_picture(picture)
     height, width = picture.shape[:2]

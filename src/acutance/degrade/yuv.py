@@ -1,7 +1,7 @@
 """RGB to planar YUV 4:2:0 and back: BT.601, limited range, chroma sited in the middle of its four pixels.
 
-Written out, because a codec library converts with defaults of its own choosing, and a wrong matrix or range shows up
-later as a mystery of half a decibel. Sending programs (libyuv in WebRTC) average 2x2 pixels as done here.
+The conversion is written out here, because codec libraries use defaults that differ. A wrong matrix or range costs half
+a decibel and is hard to find. Like senders (libyuv in WebRTC), it averages 2x2 pixels for chroma.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,13 @@ _OFFSETS = np.array([16.0, 128.0, 128.0])
 
 
 class Yuv420(NamedTuple):
-    """One 8-bit picture of planar YUV 4:2:0, limited range: luma H x W, cb and cr H/2 x W/2, H and W even."""
+    """A picture of planar YUV 4:2:0, 8 bit, limited range.
+
+    Attributes:
+        luma: H x W, uint8, 16 to 235; H and W are even.
+        cb: H/2 x W/2, uint8, 16 to 240.
+        cr: H/2 x W/2, uint8, 16 to 240.
+    """
 
     luma: NDArray[np.uint8]
     cb: NDArray[np.uint8]
@@ -39,7 +45,7 @@ class Yuv420(NamedTuple):
 
 
 def check_yuv420(picture: Yuv420) -> None:
-    """Raise UsageError unless the planes are uint8, even-sized, and fit each other."""
+    """Raise UsageError unless the planes are uint8, luma has even sides, and chroma is half as large."""
     luma = picture.luma
     if luma.ndim != 2 or luma.size == 0 or luma.shape[0] % 2 or luma.shape[1] % 2:
         raise UsageError(f"4:2:0 luma must be H x W with even sides, not {luma.shape}")
@@ -51,9 +57,16 @@ def check_yuv420(picture: Yuv420) -> None:
 
 
 def yuv420_from_rgb(rgb: NDArray[np.uint8]) -> Yuv420:
-    """Planar 4:2:0 of an RGB picture; an odd last row or column is cropped away.
+    """Convert RGB to planar 4:2:0 (ITU-R BT.601-7), rounded to nearest.
 
-    rgb: uint8, H x W x 3, full range, at least 2 x 2. Rounded to nearest. Raises UsageError.
+    Args:
+        rgb: uint8, H x W x 3, full range, at least 2 x 2. An odd last row or column is cropped.
+
+    Returns:
+        The planes.
+
+    Raises:
+        UsageError: another type or shape, or a picture that is too small.
     """
     check_picture(rgb)
     if rgb.ndim != 3:
@@ -63,10 +76,10 @@ def yuv420_from_rgb(rgb: NDArray[np.uint8]) -> Yuv420:
         raise UsageError(f"a picture of {rgb.shape[1]}x{rgb.shape[0]} is too small for 4:2:0")
     even = rgb[:height, :width].astype(np.float32)
     luma = even @ _RGB_TO_YUV[0].astype(np.float32) + np.float32(16.0)
-    # The conversion is linear: averaging before it costs a quarter of averaging after it.
+    # The conversion is linear, so averaging first gives the same result for a quarter of the work.
     mean = (even[0::2, 0::2] + even[1::2, 0::2] + even[0::2, 1::2] + even[1::2, 1::2]) * np.float32(0.25)
     chroma = mean @ _RGB_TO_YUV[1:].T.astype(np.float32) + np.float32(128.0)
-    # Legal RGB lands in 16..235 and 16..240 by construction: rounding cannot leave 8 bits.
+    # Full-range RGB maps to 16..235 and 16..240, so rounding cannot leave 8 bits.
     codes = np.rint(chroma).astype(np.uint8)
     return Yuv420(
         np.rint(luma).astype(np.uint8),
@@ -76,7 +89,7 @@ def yuv420_from_rgb(rgb: NDArray[np.uint8]) -> Yuv420:
 
 
 def _twice(plane: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Twice the samples along one axis, linear between samples sited in the middle, replicated at the edge."""
+    """Double the samples along one axis by linear interpolation. Samples sit in the middle; edges are replicated."""
     plane = np.moveaxis(plane, axis, 0)
     padded = np.concatenate([plane[:1], plane, plane[-1:]])
     out = np.empty((2 * plane.shape[0], *plane.shape[1:]), np.float32)
@@ -86,9 +99,16 @@ def _twice(plane: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
 
 
 def rgb_from_yuv420(picture: Yuv420) -> NDArray[np.uint8]:
-    """RGB of a planar 4:2:0 picture, chroma interpolated linearly, rounded and clipped to 0..255.
+    """Convert planar 4:2:0 (ITU-R BT.601-7) to RGB, with linear interpolation of chroma.
 
-    Returns uint8, H x W x 3. Raises UsageError for planes that do not fit each other.
+    Args:
+        picture: the planes.
+
+    Returns:
+        uint8, H x W x 3, full range, rounded and clipped.
+
+    Raises:
+        UsageError: the planes do not fit each other.
     """
     check_yuv420(picture)
     planes = [

@@ -1,1 +1,1 @@
-"""The demonstration: a scene the program draws itself, sent through a call and sharpened."""
+"""The demonstration: a scene that the program draws, sent through a call and sharpened."""

@@ -1,4 +1,4 @@
-"""A moving scene with what calls blur: text, fine lines, texture, a slide. Drawn, so it can be shown to anyone."""
+"""Draw a moving scene with what calls blur: text, fine lines, texture, a slide. It is free to share."""
 
 import math
 from collections.abc import Iterator
@@ -10,8 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 __all__ = ["FRAME_RATE", "SIZE", "scene"]
 
 SIZE = (1280, 720)
+"""Width and height of the scene."""
+
 FRAME_RATE = 30
-_SUPERSAMPLE = 2  # drawn twice as large and scaled down: edges as a camera would see them
+"""Frames a second of the scene."""
+
+_SUPERSAMPLE = 2  # the scene is drawn twice as large and scaled down, which gives soft edges as a camera does
 
 _PAGE = (
     "Acutance is the sharpness of an image",
@@ -27,10 +31,17 @@ _BARS = (("Latency", 0.82), ("Sharpness", 0.93), ("Battery", 0.61), ("Bandwidth"
 
 
 def scene(seconds: float, *, seed: int = 1) -> Iterator[NDArray[np.uint8]]:
-    """Frames of the scene: 720 x 1280 x 3 uint8 RGB, ``FRAME_RATE`` a second.
+    """Draw the frames of the scene.
 
-    A page of text scrolls slowly, a fan of fine lines turns, a textured ball rolls, a slide's bars grow; the whole
-    picture sways as a held camera does.
+    A page of text scrolls, a fan of fine lines turns, a textured ball rolls, and the bars of a slide grow. The whole
+    picture sways as with a hand-held camera.
+
+    Args:
+        seconds: length; at least one frame is drawn.
+        seed: seed of the textures.
+
+    Yields:
+        720 x 1280 x 3, uint8, RGB.
     """
     rng = np.random.default_rng(seed)
     width, height = (side * _SUPERSAMPLE for side in SIZE)
@@ -59,7 +70,7 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """A wall with a gradient of light and a little grain."""
+    """Draw a wall with a gradient of light and a little grain."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     light = 168 - 60 * np.hypot(x / width - 0.3, y / height - 0.2)
     light += np.repeat(np.repeat(rng.normal(0, 2.0, (height // 4 + 1, width // 4 + 1)), 4, 0), 4, 1)[:height, :width]
@@ -68,7 +79,7 @@ def _background(rng: np.random.Generator, width: int, height: int) -> Image.Imag
 
 
 def _texture(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
-    """Woven cloth: crossing threads of uneven brightness, large enough for the ball to roll on without a seam."""
+    """Return woven cloth that is large enough for the ball to roll without a seam."""
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)
     weave = 26 * np.sin(x / _px(1.6)) * np.sin(y / _px(1.6)) + 22 * np.sin((x + y) / _px(5.0))
     noise = np.repeat(np.repeat(rng.normal(0, 14, (side // 3 + 1, side // 3 + 1)), 3, 0), 3, 1)[:side, :side]
@@ -103,7 +114,7 @@ def _slide(draw: ImageDraw.ImageDraw, time: float, dx: float, dy: float) -> None
 
 
 def _lines(draw: ImageDraw.ImageDraw, time: float, dx: float, dy: float) -> None:
-    """A fan of fine lines, closer and closer: the test chart of a camera shop."""
+    """Draw a fan of lines that converge, as on a test chart."""
     cx, cy, radius = _px(960) + dx, _px(540) + dy, _px(150)
     draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), fill=(238, 238, 236))
     spokes = 60
@@ -119,7 +130,7 @@ def _lines(draw: ImageDraw.ImageDraw, time: float, dx: float, dy: float) -> None
 
 
 def _ball(picture: Image.Image, texture: NDArray[np.uint8], time: float) -> None:
-    """A ball of cloth rolling to and fro along the bottom."""
+    """Draw a ball of cloth that rolls left and right along the bottom."""
     radius = int(_px(95))
     x = int(_px(330 + 170 * math.sin(time * 0.7)))
     y = int(_px(585))

@@ -1,4 +1,4 @@
-"""Live jobs: the newest frame, sharpened in time, and every frame accounted for."""
+"""Live jobs: sharpen the newest frame in time and count what happens to every frame."""
 
 from acutance.live.controller import Limits as Limits
 from acutance.live.job import LiveJob as LiveJob

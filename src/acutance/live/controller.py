@@ -1,8 +1,8 @@
-"""The deadline: what to leave out so that frames are in time, decided from what the last ones took.
+"""The controller that keeps a live job within its deadline.
 
-A pure function: :func:`decide` gets a state and one measurement and returns the next state. First the share of a
-frame's tiles that may be computed goes down, then the tier, then frames are passed through; back up in the same steps,
-slowly, and the more slowly the more often going up has failed.
+:func:`decide` is a pure function: it takes a state and one measurement and returns the next state. Under load it first
+lowers the share of tiles that may be computed, then the tier, and at last lets frames pass through. It goes back up in
+the same steps. Each step up that fails doubles the wait before the next one.
 """
 
 import math
@@ -12,30 +12,36 @@ from acutance.errors import UsageError
 
 __all__ = ["Limits", "State", "decide"]
 
-_ROOM = 0.9  # of the interval: what is left is for the machine's whims
-_TARGET = 0.85  # of what is allowed: where a change of share aims
-_CALM = 0.7  # of what is allowed: below, there is room
-_DROPPED = 1.05  # of what is allowed: what a dropped frame says at least
-_LEAST_SHARE = 0.1  # of a frame's tiles: below, the next cheaper tier does more
-_WORTH = 0.5  # of the wanted tiles: the better tier is worth going up to where it has time for so many
-_SHARE_UP = 1.25  # at most, from step to step
-_RISE, _FALL = 0.15, 0.1  # how fast the load that is believed follows the load that is measured
-_LOUDEST = 2.0  # of what is allowed: what one frame can say; the system may hold up any thread for long, once
-_SETTLE = 0.15  # seconds after a change before the next one
-_CALM_SHARE, _CALM_TIER = 0.5, 3.0  # seconds of room before a step up
+_USABLE = 0.9  # of the interval; the rest is a margin for other work of the machine
+_TARGET = 0.85  # load that a change of share aims at
+_CALM = 0.7  # below this load there is room for more
+_DROPPED = 1.05  # least load after a dropped frame
+_LEAST_SHARE = 0.1  # of the tiles; below this share the next cheaper tier gains more
+_WORTH = 0.5  # of the wanted tiles that a better tier must have time for
+_SHARE_UP = 1.25  # largest factor of one step up
+_RISE, _FALL = 0.15, 0.1  # weights of a measurement in the load estimate
+_LARGEST_LOAD = 2.0  # of a single frame: the system can delay a thread once for long
+_SETTLE = 0.15  # seconds between changes
+_CALM_SHARE, _CALM_TIER = 0.5, 3.0  # seconds of calm before a step up of share and of tier
 _LONGEST_WAIT = 60.0  # seconds
-_FAILED_WITHIN = 10.0  # seconds after going up: going down then counts as a failure
-_PROBE = 0.1  # share of tiles with which sharpening begins again after passing through
+_FAILED_WITHIN = 10.0  # seconds; a step down this soon after a step up counts as a failure
+_PROBE = 0.1  # share of tiles when sharpening is tried again
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is asked for.
+    """The deadline and the means to keep it.
 
-    interval: seconds from frame to frame. cost: of each tier, in any unit, the dearest first; below the last, frames
-    are passed through. tiles: whether the engine can be given a share of tiles.
-    budget: share of the machine's processor time that sharpening may take, above 0 to 1. threads, cores: of the engine
-    and of the machine. Raises UsageError.
+    Attributes:
+        interval: seconds between frames, above 0.
+        cost: cost of each tier in any unit, the most expensive tier first. Below the last tier, frames pass through.
+        tiles: True if the engine can compute a share of the tiles.
+        budget: share of the machine's processor time for sharpening, above 0, up to 1.
+        threads: threads of the engine.
+        cores: cores of the machine.
+
+    Raises:
+        UsageError: a value is out of range.
     """
 
     interval: float
@@ -49,41 +55,52 @@ class Limits:
         if not 0 < self.interval < math.inf:
             raise UsageError(f"the interval between frames must be positive, not {self.interval!r}")
         if not 0 < self.budget <= 1:
-            raise UsageError(f"a processor budget lies above 0 and up to 1, not {self.budget!r}")
+            raise UsageError(f"the processor budget must be above 0 and at most 1, not {self.budget!r}")
         if not self.cost:
-            raise UsageError("there is no tier to choose from")
+            raise UsageError("a live job needs at least one tier")
 
     @property
     def seconds(self) -> float:
-        """What sharpening a frame may take."""
-        room = _ROOM if self.budget == 1 else min(_ROOM, self.budget * self.cores / max(1, self.threads))
-        return self.interval * room
+        """Seconds that sharpening a frame may take."""
+        usable = _USABLE if self.budget == 1 else min(_USABLE, self.budget * self.cores / max(1, self.threads))
+        return self.interval * usable
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """tier: index into those of :class:`Limits`; their number: frames are passed through. share: of a frame's tiles
-    that may be computed. reason: why it changed, where it just did, else empty. The rest is what is remembered.
+    """The state of the controller. The fields after ``reason`` are its memory.
+
+    Attributes:
+        tier: index of the tier in :class:`Limits`; the number of tiers means that frames pass through.
+        share: largest share of a frame's tiles to compute, 0 to 1.
+        reason: why the last decision changed something; empty if it did not.
     """
 
     tier: int = 0
     share: float = 1.0
     reason: str = ""
-    load: float = 0.0  # of what is allowed
-    computed: float = 0.0  # share of tiles that needed it, of late the most
-    age: float = -0.35  # seconds since the last change; the first frames find caches cold
-    tier_age: float = math.inf  # since the last step up a tier
-    share_age: float = math.inf  # since the last step up of the share
-    calm: float = 0.0  # seconds with room
-    wait: float = _CALM_TIER  # seconds of room that a step up a tier needs
-    share_wait: float = _CALM_SHARE  # and one of the share
+    load: float = 0.0  # smoothed time of a frame over the time it may take
+    computed: float = 0.0  # recent maximum of the share of tiles that needed computing
+    age: float = -0.35  # seconds since the last change; below 0 because caches are cold at first
+    tier_age: float = math.inf  # seconds since the last step up of the tier
+    share_age: float = math.inf  # seconds since the last step up of the share
+    calm: float = 0.0  # seconds of low load
+    wait: float = _CALM_TIER  # seconds of calm before a step up of the tier
+    share_wait: float = _CALM_SHARE  # seconds of calm before a step up of the share
 
 
 def decide(state: State, took: float, computed: float, limits: Limits, *, dropped: bool = False) -> State:
-    """The state for the next frame. took: seconds that sharpening the last one took, by the clock on the wall.
-    computed: the share of its tiles that needed to be: computed, or reused. dropped: whether a frame was since the last
-    one, because it took too long: that counts as too much whatever the average."""
-    now = min(_LOUDEST, took / limits.seconds)
+    """Return the state for the next frame.
+
+    Args:
+        state: the state of the last frame.
+        took: seconds of wall time that sharpening the last frame took.
+        computed: share of its tiles that were computed or reused, 0 to 1.
+        limits: the deadline.
+        dropped: True if a frame was dropped since the last one because sharpening was busy. This counts as overload,
+            whatever the average says.
+    """
+    now = min(_LARGEST_LOAD, took / limits.seconds)
     passed = max(took, limits.interval)
     follow = _RISE if now > state.load else _FALL
     state = replace(
@@ -98,29 +115,29 @@ def decide(state: State, took: float, computed: float, limits: Limits, *, droppe
     if dropped:
         state = replace(state, load=max(state.load, _DROPPED))
     if state.tier == len(limits.cost):
-        return _from_below(state, limits)
+        return _resume(state, limits)
     if state.load > 1.0:
         state = replace(state, calm=0.0)
-        return _less(state, limits) if state.age >= _SETTLE else state
+        return _step_down(state, limits) if state.age >= _SETTLE else state
     if state.load >= _CALM:
         return replace(state, calm=0.0)
     state = replace(state, calm=state.calm + limits.interval)
-    return _more(state, limits)
+    return _step_up(state, limits)
 
 
-def _less(state: State, limits: Limits) -> State:
+def _step_down(state: State, limits: Limits) -> State:
     share = min(state.share, state.computed) * _TARGET / state.load
     if limits.tiles and share >= _LEAST_SHARE:
         failed = state.share_age < _FAILED_WITHIN
         share_wait = min(_LONGEST_WAIT, 2 * state.share_wait) if failed else _CALM_SHARE
-        # The load is taken to be what it will be, so that the frames before the change are not held against it.
+        # Assume the target load at once: frames from before the change must not count against it.
         return replace(
             state, share=share, load=_TARGET, age=0.0, share_wait=share_wait,
             reason=f"frames take {state.load:.0%} of their time: at most {share:.0%} of the tiles",
         )  # fmt: skip
     wait = min(_LONGEST_WAIT, 2 * state.wait) if state.tier_age < _FAILED_WITHIN else _CALM_TIER
     tier = state.tier + 1
-    # As many tiles as the cheaper tier should have time for; where there is none below, nothing is computed anyway.
+    # Give the cheaper tier as many tiles as it should have time for. Below the last tier nothing is computed.
     known = limits.tiles and tier < len(limits.cost)
     return replace(
         state, tier=tier, load=_TARGET, age=0.0, wait=wait,
@@ -129,7 +146,7 @@ def _less(state: State, limits: Limits) -> State:
     )  # fmt: skip
 
 
-def _more(state: State, limits: Limits) -> State:
+def _step_up(state: State, limits: Limits) -> State:
     if state.share < 1.0:
         if state.calm < state.share_wait:
             return state
@@ -144,7 +161,7 @@ def _more(state: State, limits: Limits) -> State:
     load = state.load * limits.cost[state.tier - 1] / limits.cost[state.tier]
     share = 1.0
     if load > _CALM:
-        fits = _TARGET / load  # of the tiles that are wanted
+        fits = _TARGET / load  # share of the wanted tiles that fit
         share = state.computed * fits
         if not limits.tiles or fits < _WORTH or share < 2 * _LEAST_SHARE:
             return state
@@ -154,8 +171,8 @@ def _more(state: State, limits: Limits) -> State:
     )  # fmt: skip
 
 
-def _from_below(state: State, limits: Limits) -> State:
-    """Passing through says nothing about what sharpening would take: it is tried again with few tiles."""
+def _resume(state: State, limits: Limits) -> State:
+    """Try sharpening again with few tiles: frames that pass through do not tell what sharpening would take."""
     calm = state.calm + limits.interval
     if calm < state.wait:
         return replace(state, calm=calm)

@@ -1,4 +1,4 @@
-"""From what a user types to a source: camera, screen, stream, file or pipe."""
+"""Parse the name of a live source: camera, screen, stream, file or pipe."""
 
 import re
 import sys
@@ -24,14 +24,25 @@ def open_source(
     stall: float = 5.0,
     loop: bool = False,
 ) -> LiveSource:
-    """The source that ``what`` names, not yet opened.
+    """Create a source by name. It is not opened yet.
 
-    what: ``camera``, ``camera:NUMBER`` or ``camera:NAME``, or a device's path; ``screen``, or of it
-    ``screen:LEFT,TOP,WIDTHxHEIGHT``; an address such as ``rtsp://``, ``http://``, ``udp://``; a video file; ``-`` for
-    YUV4MPEG2 on stdin. size, rate, pix_fmt: to ask a camera for; rate also of a screen, and of a file instead of its
-    own. transport: of RTSP. stall: seconds without a picture after which a camera or stream is opened again. loop: a
-    file begins again at its end.
-    Raises UsageError, InputNotFoundError for a missing file.
+    Args:
+        what: ``camera``, ``camera:NUMBER``, ``camera:NAME`` or the path of a device; ``screen`` or a part of it,
+            ``screen:LEFT,TOP,WIDTHxHEIGHT``; an address such as ``rtsp://``, ``http://`` or ``udp://``; a video file;
+            ``-`` for YUV4MPEG2 on stdin.
+        size: width and height to request from a camera, or to scale a file to.
+        rate: frames a second to request from a camera or screen, or to play a file at.
+        pix_fmt: pixel format to request from a camera, as FFmpeg names it.
+        transport: transport of RTSP, ``tcp`` or ``udp``.
+        stall: seconds without a frame until a camera or stream is reopened.
+        loop: if True, a file starts again at its end.
+
+    Returns:
+        The source.
+
+    Raises:
+        UsageError: a region or device is malformed.
+        InputNotFoundError: ``what`` names no source and no file.
     """
     kind, _, rest = what.partition(":")
     if what == "-":
@@ -46,7 +57,7 @@ def open_source(
         return CaptureSource(stream(what, transport=transport), stall=stall)
     if not Path(what).exists():
         known = f"camera, screen, a stream's address ({', '.join(PROTOCOLS)}), a file, or '-'"
-        raise InputNotFoundError(f"{what}: no such file, and no other source: those are {known}")
+        raise InputNotFoundError(f"{what}: no such file and no known source; sources are {known}")
     return PacedFile(what, rate=rate, loop=loop, size=size)
 
 
@@ -55,6 +66,6 @@ def _region(text: str) -> tuple[int, int, int, int] | None:
         return None
     found = _REGION.fullmatch(text)
     if found is None or not int(found[3]) or not int(found[4]):
-        raise UsageError(f"screen:{text}: a region is LEFT,TOP,WIDTHxHEIGHT, as in screen:0,0,1280x720")
+        raise UsageError(f"screen:{text}: a region is LEFT,TOP,WIDTHxHEIGHT, for example screen:0,0,1280x720")
     left, top, width, height = (int(part) for part in found.groups())
     return left, top, width, height

@@ -1,4 +1,4 @@
-"""Sharpening as a stage of a live job: one session, whose tier, share of tiles, strength and switch may change."""
+"""The sharpening stage of a live job. Its tier, share of tiles, strength and switch can change at any time."""
 
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,24 @@ __all__ = ["Stage"]
 
 
 class Stage:
-    """Sharpens frame after frame, for one thread; what it is told from others holds from the next frame on.
+    """Sharpen one frame after the other in one thread. Settings from other threads apply to the next frame.
 
-    model: as for :func:`acutance.choosing.automatic.open_sharpener`. tiers: those there are to step through, the
-    dearest first; one that has no name where a single student was asked for. first: the one that was asked for.
-    options: those of :class:`acutance.sharpener.FrameSharpener`. Raises what that raises.
+    Args:
+        model: as for :func:`acutance.choosing.automatic.open_sharpener`.
+        **options: those of :class:`acutance.sharpener.FrameSharpener`.
+
+    Attributes:
+        tiers: tiers that can be used, the most expensive first; one empty name if a single student was given.
+        first: index of the requested tier.
+        cost: cost of each tier, relative to each other.
+        has_tiles: True if the engine can compute a share of the tiles.
+        threads: threads of the engine.
+        enabled: if False, frames pass through. It can be set.
+        tier: index of the tier in use; ``len(tiers)`` and above pass frames through. It can be set.
+        share: largest share of a frame's tiles to compute, 0 to 1. It can be set.
+
+    Raises:
+        AcutanceError: whatever opening the model raises.
     """
 
     def __init__(self, model: str | Path | Student = "auto", **options: Any) -> None:
@@ -43,10 +56,12 @@ class Stage:
 
     @property
     def name(self) -> str:
+        """Name of the model."""
         return self._sharpener.name
 
     @property
     def strength(self) -> float:
+        """Strength of sharpening, 0 (none) to 2. It can be set. Raises UsageError for other values."""
         return self._sharpener.strength
 
     @strength.setter
@@ -55,22 +70,28 @@ class Stage:
 
     @property
     def choice(self) -> Choice | None:
-        """What the automatic choice says of the stream; None where one student was asked for, and before the first
-        frame."""
+        """The automatic choice of a student; None before the first frame, and if a single student was given."""
         return self._session.choice if isinstance(self._session, AutoSession) else None
 
     @property
     def counts(self) -> TileCounts:
-        """What became of the last frame's tiles."""
+        """What happened to the tiles of the last frame."""
         return self._counts
 
     @property
     def passes(self) -> bool:
-        """Whether frames are passed through: below the cheapest tier, or switched off."""
+        """True if frames pass through: sharpening is off, or the tier is below the cheapest."""
         return not self.enabled or self.tier >= len(self.tiers)
 
     def process(self, frame: Frame) -> Frame:
-        """The frame with new luma; the frame itself where it is passed through."""
+        """Sharpen a frame.
+
+        Args:
+            frame: a frame of any size; uint8 or uint16 planes.
+
+        Returns:
+            A frame with new luma, or ``frame`` itself if it passes through.
+        """
         if self.passes:
             self._counts = TileCounts()
             return frame
@@ -83,9 +104,10 @@ class Stage:
         return sharp
 
     def reset(self) -> None:
-        """Forget what was, as after a source was lost."""
+        """Forget earlier frames. Call it after a source was reopened."""
         self._session.close()
         self._session = self._sharpener.session()
 
     def close(self) -> None:
+        """Close the session. A second call does nothing."""
         self._session.close()

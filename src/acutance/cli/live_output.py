@@ -1,4 +1,4 @@
-"""What ``acutance live`` says while it runs, and at the end."""
+"""The output of ``acutance live``: a status line, notes and the totals at the end."""
 
 import json
 import sys
@@ -11,13 +11,13 @@ from acutance.cli.progress import ProgressMode
 if TYPE_CHECKING:
     from acutance.live import LiveReport, LiveStatus
 
-__all__ = ["Teller", "figures"]
+__all__ = ["LiveOutput", "status_line"]
 
-_TELL_EVERY = 10.0  # seconds between lines where there is no terminal
+_PLAIN_EVERY = 10.0  # seconds between status lines without a terminal
 
 
-def figures(status: "LiveStatus") -> str:
-    """The line of figures, for a window and a terminal."""
+def status_line(status: "LiveStatus") -> str:
+    """Return a running job's state as one line, for a window or a terminal."""
     parts = [
         f"{status.tier if status.enabled else 'off (space)'}",
         f"{status.fps:.0f} fps",
@@ -33,15 +33,20 @@ def figures(status: "LiveStatus") -> str:
     return "   ".join(parts)
 
 
-class Teller:
-    """What the terminal, or the program that reads, is told: all on stderr, for stdout may carry the picture."""
+class LiveOutput:
+    """Print notes, status and totals to stderr, because stdout may carry the video.
+
+    Args:
+        mode: how progress is printed; ``auto`` is a line that updates on a terminal, and plain lines elsewhere.
+    """
 
     def __init__(self, mode: ProgressMode) -> None:
         self.mode = mode if mode != "auto" else ("line" if sys.stderr.isatty() else "plain")
-        self._told = time.monotonic()
+        self._last_status = time.monotonic()
         self._on_line = False
 
     def note(self, text: str) -> None:
+        """Print a note."""
         if self.mode == "json":
             self._event("note", text=text)
         elif self.mode != "none":
@@ -49,17 +54,19 @@ class Teller:
             print(f"acutance: {text}", file=sys.stderr, flush=True)
 
     def status(self, status: "LiveStatus") -> None:
+        """Print the state of the job."""
         if self.mode == "json":
             self._event("status", **{**asdict(status), "source": str(status.source)})
         elif self.mode == "line":
             self._clear()
-            print(figures(status), end="", file=sys.stderr, flush=True)
+            print(status_line(status), end="", file=sys.stderr, flush=True)
             self._on_line = True
-        elif self.mode == "plain" and time.monotonic() - self._told >= _TELL_EVERY:
-            self._told = time.monotonic()
-            print(figures(status), file=sys.stderr, flush=True)
+        elif self.mode == "plain" and time.monotonic() - self._last_status >= _PLAIN_EVERY:
+            self._last_status = time.monotonic()
+            print(status_line(status), file=sys.stderr, flush=True)
 
     def end(self) -> None:
+        """Clear the status line."""
         self._clear()
 
     def _clear(self) -> None:
@@ -71,6 +78,7 @@ class Teller:
         print(json.dumps({"event": event, **values}), file=sys.stderr, flush=True)
 
     def summary(self, report: "LiveReport") -> None:
+        """Print the totals of a job."""
         if self.mode == "json":
             table = asdict(report)
             table["failed"] = {name: str(error) for name, error in report.failed.items()}
