@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -61,6 +61,9 @@ class Options:
     """Instead of crf: 4M, 800k."""
     preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """The encoder's speed: ultrafast to veryslow for libx264."""
+    audio: Literal["copy", "convert", "none"] = "copy"
+    """Sound of video: copy keeps it where the output can hold it and converts it elsewhere, convert always makes AAC or
+    Opus of it, none leaves it out."""
     quality: int = 95
     """Of JPEG, WebP and AVIF pictures, 1 to 100."""
     engine: EngineOption = "auto"
@@ -180,6 +183,7 @@ def _one(
         crf=options.crf,
         bitrate=bitrate,
         preset=options.preset,
+        audio=options.audio,
         overwrite=options.overwrite,
         resume=options.resume,
         progress=progress,

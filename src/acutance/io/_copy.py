@@ -2,16 +2,20 @@
 
 import contextlib
 import errno
-import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from acutance._util.av import av, reason
+from acutance.io._acm import add_acm_stream, mark_acm_tracks, wave_format
+from acutance.io._holding import AudioMode, codec_name, describe, refusal
 from acutance.io._open import open_container
+from acutance.io._sound_converter import SoundConverter, sound_target
+from acutance.io._text_converter import TEXT_TITLES, TextConverter, text_target
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.packet import Packet
     from av.stream import Stream
@@ -22,30 +26,104 @@ __all__ = ["StreamCopier"]
 _FILE_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _STREAM_KEYS = {"encoder", "duration", "bps", "rotate", "vendor_id", "_statistics_writing_app", "_statistics_tags"}
 _STREAM_KEYS |= {"number_of_frames", "number_of_bytes", "_statistics_writing_date_utc"}
+_PICTURE_KEYS = _STREAM_KEYS | {"alpha_mode"}  # the picture that is written has no alpha channel
 _FATAL = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
+class _Carrier(Protocol):
+    """What turns packets of an input stream into packets of an output stream."""
+
+    damaged: int
+
+    @property
+    def stream(self) -> "Stream": ...
+
+    def convert(self, packet: "Packet[Any]", shift: Fraction, /) -> Iterator["Packet[Any]"]: ...
+
+    def finish(self) -> Iterator["Packet[Any]"]: ...
+
+
+class _Copy:
+    """Passes packets on as they are, with their times shifted."""
+
+    damaged = 0
+
+    def __init__(self, stream: "Stream") -> None:
+        self._stream = stream
+
+    @property
+    def stream(self) -> "Stream":
+        return self._stream
+
+    def convert(self, packet: "Packet[Any]", shift: Fraction) -> Iterator["Packet[Any]"]:
+        ticks = round(shift / packet.time_base)
+        if packet.pts is not None:
+            packet.pts += ticks
+        if packet.dts is not None:
+            packet.dts += ticks
+        yield packet
+
+    def finish(self) -> Iterator["Packet[Any]"]:
+        return iter(())
+
+
+class _ShiftedText(_Copy):
+    """Passes packets on as text of another form."""
+
+    def __init__(self, converter: TextConverter) -> None:
+        super().__init__(converter.stream)
+        self._converter = converter
+
+    def convert(self, packet: "Packet[Any]", shift: Fraction) -> Iterator["Packet[Any]"]:
+        for moved in super().convert(packet, shift):
+            yield from self._converter.convert(moved)
+        self.damaged = self._converter.damaged
+
+
 class StreamCopier:
-    """Copies packets of every stream but the picture from one file to another.
+    """Copies packets of every stream but the picture from one file to another, and converts what does not fit.
 
     It reads the file a second time, by itself: so the picture may be read ahead, or in another thread, and the sound
     still arrives where it belongs.
 
-    origin, end: the span that is copied, in seconds of the input; ``origin`` becomes zero.
-    notes: what could not be carried over, one line each.
+    Args:
+        path: The input.
+        picture_index: Which stream of it the picture is.
+        origin: The time in seconds of the input that becomes zero.
+        end: The time in seconds of the input at which copying stops, or None.
+        cut: A part of the input before ``origin`` is left out.
+        audio: ``copy`` keeps sound as it is where the container holds it and converts it elsewhere, ``convert`` always
+            converts, ``none`` leaves sound out.
+        m2ts: The output is a Blu-ray or AVCHD transport stream.
+
+    Attributes:
+        notes: What was converted or could not be carried over, one line each.
     """
 
-    def __init__(self, path: Path, picture_index: int, *, origin: Fraction, end: Fraction | None, cut: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        picture_index: int,
+        *,
+        origin: Fraction,
+        end: Fraction | None,
+        cut: bool,
+        audio: AudioMode = "copy",
+        m2ts: bool = False,
+    ) -> None:
         self.notes: list[str] = []
         self._container = open_container(path)
         self._picture_index = picture_index
         self._origin, self._end, self._cut = origin, end, cut
-        self._targets: dict[int, Stream] = {}
+        self._audio, self._m2ts = audio, m2ts
+        self._carriers: dict[int, _Carrier] = {}
+        self._acm_tracks: set[int] = set()
         self._packets: Iterator[Packet[Stream]] | None = None
         self._waiting: tuple[Packet[Stream], Fraction] | None = None
         self._failed: set[int] = set()
 
     def close(self) -> None:
+        """Let go of the input. May be called twice."""
         self._packets = None
         self._container.close()
 
@@ -58,7 +136,7 @@ class StreamCopier:
     def describe_picture(self, picture: "VideoStream") -> None:
         """Carry over the picture stream's language, title and role."""
         source = self._container.streams[self._picture_index]
-        picture.metadata.update(_tags(source, _STREAM_KEYS))
+        picture.metadata.update(_tags(source, _PICTURE_KEYS))
         picture.disposition = source.disposition
 
     def add_tags(self, output: "OutputContainer") -> None:
@@ -77,22 +155,54 @@ class StreamCopier:
             output.set_chapters(chapters)
 
     def _add(self, output: "OutputContainer", stream: "Stream") -> None:
-        name = _describe(stream)
-        if stream.type == "data" and self._container.chapters() and stream.name in (None, "bin_data"):
+        if stream.type == "data" and self._container.chapters() and codec_name(stream) in (None, "bin_data"):
             return  # the chapters' own track in MP4; it is written anew from the chapters
-        problem = _cannot_hold(output.format.name, stream)
-        if problem is not None:
-            self.notes.append(f"{name} is left out: {problem}")
+        if stream.type == "audio" and self._audio == "none":
             return
-        target = output.add_stream_from_template(stream, opaque=True)
-        target.metadata.update(_tags(stream, _STREAM_KEYS))
-        target.disposition = stream.disposition
+        carrier = self._carrier(output, stream)
+        if carrier is None:
+            return
+        carrier.stream.metadata.update(_tags(stream, _STREAM_KEYS))
+        carrier.stream.disposition = stream.disposition
         if stream.type != "attachment":
-            self._targets[stream.index] = target
+            self._carriers[stream.index] = carrier
+
+    def _carrier(self, output: "OutputContainer", stream: "Stream") -> _Carrier | None:
+        """Add a stream to the output as it is, or converted; None, with a note, if neither works."""
+        container = output.format.name
+        problem = refusal(container, stream, m2ts=self._m2ts)
+        decoder: object = stream.codec_context  # None without one, which PyAV's annotations do not say
+        if stream.type == "audio" and decoder is not None:
+            sound = cast("AudioStream", stream)
+            target = sound_target(container, codec_name(stream), m2ts=self._m2ts)
+            same = (codec_name(stream) or "").removeprefix("lib") == target.encoder.removeprefix("lib")
+            if self._audio == "convert" and not same:
+                problem = "asked for"
+            elif problem is not None and container == "matroska" and (form := wave_format(sound)) is not None:
+                track = add_acm_stream(output, sound, form)
+                self._acm_tracks.add(track.index + 1)
+                return _Copy(track)
+            if problem is not None:
+                try:
+                    converter = SoundConverter(output, sound, target)
+                except (av.error.FFmpegError, ValueError) as error:
+                    problem += f", nor converted to {target.title} ({reason(error)})"
+                else:
+                    self.notes.append(f"{describe(stream)} is converted to {target.title}: {problem}")
+                    return converter
+        if problem is not None and stream.type == "subtitle" and decoder is not None:
+            codec = text_target(container, codec_name(stream))
+            if codec is not None:
+                self.notes.append(f"{describe(stream)} is converted to {TEXT_TITLES[codec]}: {problem}")
+                return _ShiftedText(TextConverter(output, stream, codec))
+        if problem is not None:
+            self.notes.append(f"{describe(stream)} is left out: {problem}")
+            return None
+        return _Copy(output.add_stream_from_template(stream, opaque=True))
 
     def copy_until(self, output: "OutputContainer", time: Fraction | None) -> None:
         """Copy the packets that belong before ``time`` (seconds of the input); all that is left where None."""
-        if not self._targets:
+        if not self._carriers:
             return
         if self._packets is None:
             self._packets = self._read()
@@ -100,6 +210,8 @@ class StreamCopier:
             if self._waiting is None:
                 packet = next(self._packets, None)
                 if packet is None:
+                    if time is None:
+                        self._finish(output)
                     return
                 stamp = packet.dts if packet.dts is not None else packet.pts
                 self._waiting = packet, Fraction(stamp or 0) * packet.time_base
@@ -107,12 +219,18 @@ class StreamCopier:
             if time is not None and when > time:
                 return
             self._waiting = None
-            self._write(output, packet)
+            index = packet.stream.index
+            self._write(output, index, self._carriers[index].convert(packet, -self._origin))
+
+    def complete(self, path: Path) -> None:
+        """Put into the finished file what could not be written before. Raises OutputError."""
+        if self._acm_tracks:
+            mark_acm_tracks(path, self._acm_tracks)
 
     def _read(self) -> Iterator["Packet[Stream]"]:
-        streams = [self._container.streams[i] for i in self._targets]
+        streams = [self._container.streams[i] for i in self._carriers]
         for stream in self._container.streams:
-            if stream.index not in self._targets:
+            if stream.index not in self._carriers:
                 stream.discard = av.stream.Discard.all
         if self._cut and self._origin > 0:
             # Where it cannot seek, everything before is read and dropped.
@@ -136,48 +254,27 @@ class StreamCopier:
         except (av.error.FFmpegError, OSError):
             return  # a file that breaks off: the picture's reader says so
 
-    def _write(self, output: "OutputContainer", packet: "Packet[Stream]") -> None:
-        index = packet.stream.index
-        target = self._targets[index]
-        offset = round(self._origin / packet.time_base)
-        if packet.pts is not None:
-            packet.pts -= offset
-        if packet.dts is not None:
-            packet.dts -= offset
-        packet.stream = target
+    def _finish(self, output: "OutputContainer") -> None:
+        for index, carrier in self._carriers.items():
+            self._write(output, index, carrier.finish())
+            if carrier.damaged:
+                name = describe(self._container.streams[index])
+                self.notes.append(f"{carrier.damaged} packets of {name} cannot be decoded and are left out")
+        self._carriers = {}
+
+    def _write(self, output: "OutputContainer", index: int, packets: Iterator["Packet[Any]"]) -> None:
         try:
-            output.mux(packet)
+            for packet in packets:
+                packet.stream = self._carriers[index].stream
+                output.mux(packet)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if getattr(error, "errno", None) in _FATAL:
                 raise
             if index not in self._failed:
                 self._failed.add(index)
-                name = _describe(self._container.streams[index])
+                name = describe(self._container.streams[index])
                 self.notes.append(f"parts of {name} could not be copied: {reason(error)}")
-
-
-def _describe(stream: "Stream") -> str:
-    codec = stream.codec_context.codec.name if stream.codec_context is not None else stream.name
-    return f"{stream.type} stream {stream.index}" + (f" ({codec})" if codec else "")
 
 
 def _tags(source: Any, left_out: set[str]) -> dict[str, str]:
     return {key: value for key, value in source.metadata.items() if key.lower().split("-")[0] not in left_out}
-
-
-def _cannot_hold(container: str, stream: "Stream") -> str | None:
-    """Why a container cannot hold a stream, found out by writing a header with it to memory; None where it can."""
-    kinds = {"mp4": "MP4", "mov": "MOV", "matroska": "Matroska", "webm": "WebM", "mpegts": "MPEG-TS"}
-    name = kinds.get(container, container)
-    if stream.type == "attachment" and container != "matroska":
-        return f"{name} holds no attached files"
-    if stream.type == "data" and container != "mpegts" and stream.name in (None, "bin_data", "none"):
-        return f"{name} cannot hold it"
-    try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            target = trial.add_stream_from_template(stream, opaque=True)
-            target.metadata.update(stream.metadata)
-            trial.start_encoding()
-    except (av.error.FFmpegError, OSError, ValueError, RuntimeError):
-        return f"{name} cannot hold it"
-    return None

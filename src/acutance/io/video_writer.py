@@ -15,6 +15,7 @@ from acutance.frame import Frame, Plane
 from acutance.io._checks import check_dimensions
 from acutance.io._copy import StreamCopier
 from acutance.io._encoders import choose_encoder, container_format, repeatable
+from acutance.io._holding import AUDIO_MODES, AudioMode
 from acutance.io.files import AtomicOutput, output_error
 from acutance.io.video import VideoReader
 
@@ -44,7 +45,9 @@ class VideoWriter:
     encoder: libx264, libx265, libvpx-vp9, libsvtav1 or ffv1 (lossless); the first that fits where None, and
     ``encoder`` says which. crf or bitrate (bits per second), preset: the encoder's own; its defaults are good to look
     at (libx264: crf 18, medium). width, height: of the frames written; those of the reader where None.
-    copy_streams: whether to carry over audio, subtitles and the rest. folder: where the file is until it is whole, on
+    copy_streams: whether to carry over audio, subtitles and the rest. audio: ``copy`` keeps sound as it is where the
+    container holds it and converts it elsewhere, ``convert`` always converts it to AAC or Opus, ``none`` leaves it out.
+    folder: where the file is until it is whole, on
     the same file system; beside ``path``, hidden, where None.
 
     ``notes`` lists, one line each, what the output cannot hold. The file appears under its name when the block is left
@@ -66,8 +69,11 @@ class VideoWriter:
         height: int | None = None,
         overwrite: bool = False,
         copy_streams: bool = True,
+        audio: AudioMode = "copy",
         folder: Path | None = None,
     ) -> None:
+        if audio not in AUDIO_MODES:
+            raise UsageError(f"audio is one of {', '.join(AUDIO_MODES)}, not {audio!r}")
         self.path = Path(path)
         self.template = template
         self.width, self.height = width or template.width, height or template.height
@@ -86,6 +92,9 @@ class VideoWriter:
         self._options = self._encoder.settings(crf=crf, bitrate=bitrate, preset=preset)
         self._bitrate = bitrate
         self._copy_streams = copy_streams
+        self._audio = audio
+        # Camcorders and Blu-ray discs add four bytes to every packet; players tell by the name.
+        self._m2ts = self.path.suffix.lower() in (".mts", ".m2ts")
         self._atomic = AtomicOutput(self.path, overwrite=overwrite, inputs=[template.path], folder=folder)
         self._output: av.container.OutputContainer | None = None
         self._copier: StreamCopier | None = None
@@ -193,6 +202,8 @@ class VideoWriter:
         options = {}
         if container in ("mp4", "mov"):
             options["movflags"] = "+faststart"
+        if container == "mpegts":
+            options["mpegts_m2ts_mode"] = str(int(self._m2ts))
         self._own_notes = []
         self._output = output = av.open(
             f"file:{self._atomic.temporary}", "w", format=container, container_options=options,
@@ -205,6 +216,8 @@ class VideoWriter:
                 origin=self.template.origin,
                 end=self.template.end,
                 cut=self.template.starts_late,
+                audio=self._audio,
+                m2ts=self._m2ts,
             )
         if self._copier is not None:
             self._copier.add_tags(output)
@@ -267,6 +280,8 @@ class VideoWriter:
                 self._copier.copy_until(self._output, None)
             self._output.close()
             self._output = None
+            if self._copier is not None:
+                self._copier.complete(self._atomic.temporary)
             self._atomic.commit()
         except BaseException as error:
             self._abandon()

@@ -15,6 +15,7 @@ from acutance.engine import TileCounts
 from acutance.errors import CorruptInputError, UsageError
 from acutance.frame import Frame, Plane, luma_limits
 from acutance.io import VideoReader, Y4MReader, Y4MWriter, read_image, write_image
+from acutance.io._holding import AudioMode
 from acutance.jobs.identity import job_identity
 from acutance.jobs.journal import Journal, job_folder, unfinished
 from acutance.jobs.resumable import SEGMENT_FRAMES, ResumableOutput, told_how_to_go_on
@@ -105,6 +106,7 @@ def sharpen_video(
     crf: float | None = None,
     bitrate: int | None = None,
     preset: str | None = None,
+    audio: AudioMode = "copy",
     overwrite: bool = False,
     resume: bool = False,
     segment_frames: int = SEGMENT_FRAMES,
@@ -114,7 +116,7 @@ def sharpen_video(
 
     What of a frame is computed is up to the sharpener's ``threshold`` and ``reuse``; ``tiles`` of the report says it.
     target: a path, or a binary stream, which gets Y4M. scale: resize by this first (bicubic). start, duration: seconds.
-    encoder, crf, bitrate (bits per second), preset: see :class:`acutance.io.VideoWriter`.
+    encoder, crf, bitrate (bits per second), preset, audio: see :class:`acutance.io.VideoWriter`.
     A video that breaks off yields what could be read; ``damaged`` of the report then says so.
 
     resume: go on with a job that was stopped or killed, from its last finished segment; the result has the frames of
@@ -152,7 +154,7 @@ def sharpen_video(
         begun = unfinished(target) if resume else None
         writer = SegmentedVideoWriter(
             target, reader, folder=job_folder(target), encoder=encoder, crf=crf, bitrate=bitrate, preset=preset,
-            overwrite=overwrite or (begun is not None and begun.overwrite),
+            audio=audio, overwrite=overwrite or (begun is not None and begun.overwrite),
         )  # fmt: skip
         identity = job_identity(
             sharpener, source, writer, scale=scale, split=split, start=start, duration=duration,
