@@ -80,6 +80,12 @@ std::vector<const Kernels*> find_kernels() {
     return {&kNeon, &kPortable};
 }  // every AArch64 processor has NEON
 
+#elif defined(ACUTANCE_WASM)
+
+std::vector<const Kernels*> find_kernels() {
+    return {&kWasm, &kPortable};
+}  // a runtime without SIMD refuses the module as a whole
+
 #else
 
 std::vector<const Kernels*> find_kernels() {

@@ -25,6 +25,8 @@
 #define ACUTANCE_X86
 #elif defined(__aarch64__) || defined(_M_ARM64)
 #define ACUTANCE_ARM64
+#elif defined(__wasm_simd128__)
+#define ACUTANCE_WASM
 #endif
 
 namespace acutance {
@@ -87,6 +89,6 @@ struct Kernels {
 };
 
 // Each in its file; dispatch.cpp picks.
-extern const Kernels kPortable, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kNeon;
+extern const Kernels kPortable, kAvx2, kAvxVnni, kAvx512, kAvx512Vnni, kNeon, kWasm;
 
 }  // namespace acutance

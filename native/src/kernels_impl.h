@@ -12,6 +12,9 @@
 //       static Weights broadcast(const int16_t*);
 //       static Sums splat(int32_t);
 //       static Sums multiply_add(Sums, Pairs, Weights);
+//       // Optional: what multiply_add_group below does, where an instruction set loads the weights of a group better.
+//       template <int Vectors>
+//       static void multiply_add_group(Sums (&)[kGroup][Vectors], const Pairs (&)[Vectors], const int16_t*);
 //       static Sums add(Sums, Sums), subtract(Sums, Sums);            // these three wrap around, as do
 //       static Pairs add16(Pairs, Pairs), subtract16(Pairs, Pairs);
 //       static void spill(Sums&);      // to the compiler: this lies in memory, and has changed
@@ -58,6 +61,25 @@ constexpr int kStrip = 128;  // pixels whose combinations of rows are made and u
 template <class Isa>
 constexpr ptrdiff_t kScratchPlane = 2 * (kStrip + Isa::lanes);
 
+// Adds the products of one tap to the sums of a group of outputs. The first overload is taken where the set has its
+// own.
+template <class Isa, int Vectors>
+ACUTANCE_INLINE auto multiply_add_group(typename Isa::Sums (&sums)[kGroup][Vectors],
+                                        const typename Isa::Pairs (&x)[Vectors], const int16_t* weights, int)
+    -> decltype(Isa::multiply_add_group(sums, x, weights)) {
+    Isa::multiply_add_group(sums, x, weights);
+}
+template <class Isa, int Vectors>
+ACUTANCE_INLINE void multiply_add_group(typename Isa::Sums (&sums)[kGroup][Vectors],
+                                        const typename Isa::Pairs (&x)[Vectors], const int16_t* weights, long) {
+    ACUTANCE_UNROLL
+    for (int o = 0; o < kGroup; ++o) {
+        const typename Isa::Weights w = Isa::broadcast(weights + o * 2);
+        ACUTANCE_UNROLL
+        for (int v = 0; v < Vectors; ++v) sums[o][v] = Isa::multiply_add(sums[o][v], x[v], w);
+    }
+}
+
 // Adds one product of a group of outputs to sums that lie in registers: kGroup * Vectors of them, Vectors loads, one
 // broadcast and one product at a time, so that 16 registers suffice.
 template <class Isa, int Vectors>
@@ -69,12 +91,7 @@ ACUTANCE_INLINE void accumulate(typename Isa::Sums (&sums)[kGroup][Vectors], int
             typename Isa::Pairs x[Vectors];
             ACUTANCE_UNROLL
             for (int v = 0; v < Vectors; ++v) x[v] = Isa::load(pixels + 2 * (dx + v * Isa::lanes));
-            ACUTANCE_UNROLL
-            for (int o = 0; o < kGroup; ++o) {
-                const typename Isa::Weights w = Isa::broadcast(weights + (dx * kGroup + o) * 2);
-                ACUTANCE_UNROLL
-                for (int v = 0; v < Vectors; ++v) sums[o][v] = Isa::multiply_add(sums[o][v], x[v], w);
-            }
+            multiply_add_group<Isa>(sums, x, weights + dx * kGroup * 2, 0);
         }
         pixels += kProducts * kScratchPlane<Isa>;
         weights += 3 * kGroup * 2;

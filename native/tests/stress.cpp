@@ -19,7 +19,8 @@
 #include <thread>
 #include <vector>
 
-#if !defined(_WIN32)
+#if !defined(_WIN32) && !defined(__EMSCRIPTEN__)
+#define CAN_FORK
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
@@ -375,7 +376,7 @@ void check_threads() {
     for (bool& result : held) threads.emplace_back([&result, &same] { result = same(); });
     for (std::thread& thread : threads) thread.join();
     for (const bool result : held) expect(result, "callers in several threads");
-#if !defined(_WIN32)
+#if defined(CAN_FORK)
     if (std::getenv("ACUTANCE_NO_FORK") != nullptr) {  // neither qemu's emulation nor ThreadSanitizer can fork threads
         acutance_free(engine);
         return;
