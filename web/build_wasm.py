@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 VERSION = "3.1.6"
@@ -20,12 +21,19 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "web" / "wasm"
 MODULES = {"acutance.wasm": (), "acutance-threads.wasm": ("-pthread",)}
 _SOURCES = (*sorted((ROOT / "native" / "src").glob("*.cpp")), *sorted((ROOT / "native" / "wasm").glob("*.cpp")))
-_COMPILE = ("-std=c++17", "-O3", "-msimd128", "-fwasm-exceptions", "-DACUTANCE_BUILDING", "-DNDEBUG")
+
+
+def _version() -> str:
+    text = (ROOT / "src" / "acutance" / "__init__.py").read_text("utf-8")
+    return re.findall(r'^__version__ = "([^"]+)"', text, re.MULTILINE)[0]
+
+
+_VERSION = f'-DACUTANCE_VERSION="{_version()}"'
+_COMPILE = ("-std=c++17", "-O3", "-msimd128", "-fwasm-exceptions", "-DACUTANCE_BUILDING", "-DNDEBUG", _VERSION)
 _EXPORTS = (
-    "malloc", "free", "acutance_load_memory", "acutance_free", "acutance_process", "acutance_session_open",
-    "acutance_session_close", "acutance_session_set_options", "acutance_session_process", "acutance_session_counts",
-    "acutance_session_reset", "acutance_last_error", "acutance_engine_threads", "acutance_enlarger_open",
-    "acutance_enlarger_close", "acutance_enlarge",
+    "malloc", "free", "acutance_js_open", "acutance_free", "acutance_js_session", "acutance_session_close",
+    "acutance_js_options", "acutance_js_process", "acutance_js_count", "acutance_session_reset", "acutance_last_error",
+    "acutance_engine_threads", "acutance_enlarger_open", "acutance_enlarger_close", "acutance_enlarge",
 )  # fmt: skip
 _MEMORY = ("-sINITIAL_MEMORY=16777216", "-sALLOW_MEMORY_GROWTH=1", "-sMAXIMUM_MEMORY=536870912")
 _FEATURES = ("simd", "exception-handling", "bulk-memory", "mutable-globals", "sign-ext", "threads")
@@ -60,14 +68,17 @@ def _environment() -> dict[str, str]:
 def _build(target: Path, flags: tuple[str, ...]) -> None:
     threads = "-pthread" in flags
     with tempfile.TemporaryDirectory() as scratch:
-        objects = []
-        for source in _SOURCES:
-            objects.append(str(Path(scratch) / f"{source.stem}.o"))
+        objects = [str(Path(scratch) / f"{source.stem}.o") for source in _SOURCES]
+
+        def compile_one(source: Path, target: str) -> None:
             # Relative paths, so that no path of this machine can end up in the module.
             relative = source.relative_to(ROOT).as_posix()
             # What runs without SIMD is only compared with in tests; unrolled, it is a third of the module.
             size = ("-Oz",) if source.name == "kernels_portable.cpp" else ()
-            _run("em++", *_COMPILE, *size, *flags, "-Inative/include", "-c", relative, "-o", objects[-1])
+            _run("em++", *_COMPILE, *size, *flags, "-Inative/include", "-c", relative, "-o", target)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(compile_one, _SOURCES, objects))
         linked = Path(scratch) / ("linked.js" if threads else "linked.wasm")
         exports = list(_EXPORTS) + (["acutance_thread_stack_top"] if threads else [])
         # -O2: at -O3 the linker shortens the names of imports and exports to suit the JavaScript that it writes and
@@ -83,6 +94,16 @@ def _build(target: Path, flags: tuple[str, ...]) -> None:
             str(linked.with_suffix(".wasm")), "-o", str(target),
         )  # fmt: skip
     target.chmod(0o644)
+
+
+def build_stress(target: Path) -> None:
+    """Build native/tests/stress.cpp with threads, as a program for Node and for workers: ``target`` ends in .js."""
+    sources = [path.relative_to(ROOT).as_posix() for path in _SOURCES if path.stem not in {"runtime", "enlarge"}]
+    _run(
+        "em++", "-std=c++17", "-O2", "-msimd128", "-fwasm-exceptions", "-pthread", "-Inative/include", _VERSION, *sources,
+        "native/tests/stress.cpp", "-sPROXY_TO_PTHREAD", "-sEXIT_RUNTIME=1", "-sPTHREAD_POOL_SIZE=12",
+        "-sINITIAL_MEMORY=268435456", "-sENVIRONMENT=web,worker,node", "-o", str(target),
+    )  # fmt: skip
 
 
 def _run(*command: str) -> None:

@@ -90,13 +90,16 @@ export class Runtime {
   }
   /** @param {number} status of a function of acutance.h; throws EngineError where it is not 0 */
   check(status) {
-    if (status !== 0) throw new EngineError(this.text(this.#exports.acutance_last_error()), status);
+    if (status !== 0) throw this.error(status);
   }
+  /** What the last call that failed gave as its reason. */
+  error(status = 1) { return new EngineError(this.text(this.#exports.acutance_last_error()), status); }
 
   /** Ends its threads. Nothing of it may be used afterwards. */
   close() {
     for (const worker of this.#workers) worker.terminate();
-    this.#workers = this.#idle = [];
+    this.#workers = [];
+    this.#idle = [];
   }
 
   #startSingle() {
@@ -188,15 +191,11 @@ export class Engine {
     if (!(model instanceof Uint8Array)) throw new EngineError('a model is a Uint8Array');
     if (!Number.isInteger(threads) || threads < 1) throw new EngineError(`threads are a whole number from 1 on, not ${threads}`);
     this.#runtime = runtime;
-    const data = runtime.allocate(model.length + 4);
-    try {
-      runtime.bytes(data, model.length).set(model);
-      const out = data + model.length + 3 & ~3;
-      runtime.check(runtime.exports.acutance_load_memory(data, model.length, runtime.shared ? threads : 1, 0, out));
-      this.#at = runtime.view().getUint32(out, true);
-    } finally {
-      runtime.release(data);
-    }
+    const data = runtime.allocate(model.length + 1);
+    runtime.bytes(data, model.length).set(model);
+    this.#at = runtime.exports.acutance_js_open(data, model.length, runtime.shared ? threads : 1);
+    runtime.release(data);
+    if (this.#at === 0) throw runtime.error();
   }
 
   get address() { return this.#at; }
@@ -216,35 +215,19 @@ export class Engine {
 export class Session {
   #runtime;
   #at;
-  #small; // format, options, counts, an address
 
   /** @param {Runtime} runtime @param {Engine} engine */
   constructor(runtime, engine, options = {}) {
     this.#runtime = runtime;
-    this.#small = runtime.allocate(80);
-    try {
-      this.#writeOptions(options);
-      runtime.check(runtime.exports.acutance_session_open(engine.address, this.#small + 16, this.#small + 64));
-    } catch (error) {
-      runtime.release(this.#small);
-      throw error;
-    }
-    this.#at = runtime.view().getUint32(this.#small + 64, true);
+    this.#at = runtime.exports.acutance_js_session(engine.address);
+    if (this.#at === 0) throw runtime.error();
+    try { this.setOptions(options); } catch (error) { this.close(); throw error; }
   }
 
   /** @param {{threshold?: number, tileBudget?: number, timeBudget?: number, reuse?: boolean}} options of the next frame */
-  setOptions(options) {
-    this.#writeOptions(options);
-    this.#runtime.check(this.#runtime.exports.acutance_session_set_options(this.#at, this.#small + 16));
-  }
-
-  #writeOptions({ threshold = 0, tileBudget = 0, timeBudget = 0, reuse = false }) {
+  setOptions({ threshold = 0, tileBudget = 0, timeBudget = 0, reuse = false }) {
     if (!Number.isInteger(threshold)) throw new EngineError(`a threshold is a whole number, not ${threshold}`);
-    const view = this.#runtime.view(), at = this.#small + 16;
-    view.setInt32(at, threshold, true);
-    view.setFloat64(at + 8, tileBudget, true);
-    view.setFloat64(at + 16, timeBudget, true);
-    view.setInt32(at + 24, reuse ? 1 : 0, true);
+    this.#runtime.check(this.#runtime.exports.acutance_js_options(this.#at, threshold, reuse ? 1 : 0, tileBudget, timeBudget));
   }
 
   /**
@@ -255,16 +238,13 @@ export class Session {
    */
   process({ width, height, bitDepth = 8, fullRange = false }, luma, out, strength = 1) {
     if (!(Number.isInteger(width) && Number.isInteger(height))) throw new EngineError(`a size is made of whole numbers, not ${width} x ${height}`);
-    const view = this.#runtime.view();
-    [width, height, bitDepth, fullRange ? 1 : 0].forEach((value, i) => view.setInt32(this.#small + 4 * i, value, true));
-    this.#runtime.check(this.#runtime.exports.acutance_session_process(
-      this.#at, this.#small, luma.at, luma.stride, out.at, out.stride, strength));
+    this.#runtime.check(this.#runtime.exports.acutance_js_process(
+      this.#at, width, height, bitDepth, fullRange ? 1 : 0, luma.at, luma.stride, out.at, out.stride, strength));
   }
 
   /** What became of the last frame's tiles. */
   counts() {
-    this.#runtime.exports.acutance_session_counts(this.#small + 48, this.#at);
-    const [tiles, computed, passed, reused] = new Int32Array(this.#runtime.bytes(this.#small + 48, 16).slice().buffer);
+    const [tiles, computed, passed, reused] = [0, 1, 2, 3].map((which) => this.#runtime.exports.acutance_js_count(this.#at, which));
     return { tiles, computed, passed, reused };
   }
 
@@ -273,7 +253,6 @@ export class Session {
 
   close() {
     this.#runtime.exports.acutance_session_close(this.#at);
-    this.#runtime.release(this.#small);
     this.#at = 0;
   }
 }

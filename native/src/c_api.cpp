@@ -107,32 +107,33 @@ Picture check_picture(const acutance_format& format, const void* luma, ptrdiff_t
     return picture;
 }
 
-thread_local std::string last_error;
+// An array: it needs no memory when there is none left, and no destructor at the end of a thread, which
+// Emscripten 3.1.6 cannot register.
+thread_local char last_error[1024] = "";
+
+void set_last_error(const char* kind, const char* message) noexcept {
+    std::snprintf(last_error, sizeof last_error, "%s%s", kind, message);
+}
 
 // Runs a call and returns its status. Only what the library throws on purpose, and lack of memory, can be the caller's
 // or the machine's fault; any other exception is a bug.
 template <class Call>
 acutance_status guarded(Call&& call) noexcept {
     try {
-        try {
-            call();
-            return ACUTANCE_OK;
-        } catch (const Error& error) {
-            last_error = error.what();
-            return error.status;
-        } catch (const std::bad_alloc&) {
-            last_error = "out of memory";
-            return ACUTANCE_OUT_OF_MEMORY;
-        } catch (const std::exception& error) {
-            last_error = std::string("internal error: ") + error.what();
-            return ACUTANCE_INTERNAL_ERROR;
-        } catch (...) {
-            last_error = "internal error: an exception of an unknown type";
-            return ACUTANCE_INTERNAL_ERROR;
-        }
-    } catch (...) {  // no memory for the message
-        last_error.clear();
+        call();
+        return ACUTANCE_OK;
+    } catch (const Error& error) {
+        set_last_error("", error.what());
+        return error.status;
+    } catch (const std::bad_alloc&) {
+        set_last_error("", "out of memory");
         return ACUTANCE_OUT_OF_MEMORY;
+    } catch (const std::exception& error) {
+        set_last_error("internal error: ", error.what());
+        return ACUTANCE_INTERNAL_ERROR;
+    } catch (...) {
+        set_last_error("internal error: ", "an exception of an unknown type");
+        return ACUTANCE_INTERNAL_ERROR;
     }
 }
 
@@ -165,7 +166,7 @@ const char* acutance_version(void) {
 }
 
 const char* acutance_last_error(void) {
-    return last_error.c_str();
+    return last_error;
 }
 
 const char* const* acutance_instruction_sets(void) {

@@ -19,6 +19,56 @@ extern "C" [[noreturn]] void abort_message(const char*, ...) {
     std::abort();
 }
 
+// The C interface with plain arguments, so that JavaScript need not know how structs lie in memory. An address of 0 is
+// a failure, whose reason acutance_last_error() has.
+
+extern "C" acutance_engine* acutance_js_open(const void* model, size_t size, int threads) {
+    acutance_engine_options options{};
+    options.size = sizeof options;
+    options.threads = threads;
+    acutance_engine* engine = nullptr;
+    acutance_load_memory(model, size, &options, &engine);
+    return engine;
+}
+
+extern "C" acutance_session* acutance_js_session(acutance_engine* engine) {
+    acutance_session* session = nullptr;
+    acutance_session_open(engine, nullptr, &session);
+    return session;
+}
+
+extern "C" acutance_status acutance_js_options(acutance_session* session, int threshold, int reuse, double tile_budget,
+                                               double time_budget) {
+    acutance_tile_options options{};
+    options.size = sizeof options;
+    options.threshold = threshold;
+    options.reuse = reuse;
+    options.tile_budget = tile_budget;
+    options.time_budget = time_budget;
+    return acutance_session_set_options(session, &options);
+}
+
+extern "C" acutance_status acutance_js_process(acutance_session* session, int width, int height, int bit_depth,
+                                               int full_range, const void* luma, int luma_stride, void* out,
+                                               int out_stride, double strength) {
+    acutance_format format{};
+    format.size = sizeof format;
+    format.width = width;
+    format.height = height;
+    format.bit_depth = bit_depth;
+    format.full_range = full_range;
+    return acutance_session_process(session, &format, luma, luma_stride, out, out_stride, strength);
+}
+
+// Tiles of the last frame: all, or those computed, passed through, reused.
+extern "C" int acutance_js_count(const acutance_session* session, int which) {
+    acutance_tile_counts counts{};
+    counts.size = sizeof counts;
+    acutance_session_counts(session, &counts);
+    const int values[] = {counts.tiles, counts.computed, counts.passed, counts.reused};
+    return which >= 0 && which < 4 ? values[which] : 0;
+}
+
 extern "C" acutance::Enlarger* acutance_enlarger_open(void) {
     try {
         return new acutance::Enlarger;

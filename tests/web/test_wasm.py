@@ -4,6 +4,8 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from PIL import Image
 from acutance.engine import open_engine
 from acutance.engine.base import TileOptions
 from acutance.engine.integer import convert
-from acutance.zoo import bundled_models, find_student
+from acutance.students.bundled import bundled_models, find_student
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = shutil.which("node")
@@ -61,6 +63,16 @@ def run_wasm(folder: Path, wasm: str, threads: int, cases: list[dict[str, Any]])
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def load_builder() -> Any:
+    """Return web/build_wasm.py as a module."""
+    spec = spec_from_file_location("build_wasm", ROOT / "web" / "build_wasm.py")
+    assert spec is not None
+    assert spec.loader is not None
+    builder = module_from_spec(spec)
+    spec.loader.exec_module(builder)
+    return builder
 
 
 @pytest.fixture(scope="module")
@@ -135,15 +147,33 @@ def test_enlargement_is_that_of_pillow(source: tuple[int, int], target: tuple[in
     assert found["frames"] == [hashlib.sha256(np.asarray(resized).tobytes()).hexdigest()]
 
 
-def test_kept_modules_are_what_the_sources_make() -> None:
-    from importlib.util import module_from_spec, spec_from_file_location
+def test_what_is_wrong_is_refused_with_a_message(models: dict[str, Path]) -> None:
+    script = ROOT / "tests" / "web" / "js" / "refusals.mjs"
+    command = [NODE, str(script), str(ROOT / "web" / "wasm"), str(next(iter(models.values())))]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
+    assert told["acutance.wasm"] == told["acutance-threads.wasm"]
+    for name, message in told["acutance.wasm"].items():
+        assert message is not None, f"{name} is taken"
+        assert message.startswith("EngineError: "), message
+        assert len(message) > len("EngineError: "), f"{name} is refused without a word"
 
-    spec = spec_from_file_location("build_wasm", ROOT / "web" / "build_wasm.py")
-    assert spec is not None
-    assert spec.loader is not None
-    builder = module_from_spec(spec)
-    spec.loader.exec_module(builder)
+
+def test_stress_test_passes_under_node(tmp_path: Path) -> None:
+    builder = load_builder()
+    if builder.found_version() != builder.VERSION:
+        pytest.skip(f"Emscripten {builder.VERSION} is not installed")
+    builder.build_stress(tmp_path / "stress.js")
+    # This Emscripten takes Node's fetch for a browser's, which reads no files.
+    (tmp_path / "before.cjs").write_text("delete globalThis.fetch", "utf-8")
+    command = [NODE, "--require", str(tmp_path / "before.cjs"), str(tmp_path / "stress.js"), "20"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "20 rounds, 0 failures; instruction sets: wasm portable" in done.stdout
+
+
+def test_kept_modules_are_what_the_sources_make() -> None:
+    builder = load_builder()
     assert (ROOT / "web" / "wasm" / "hashes.js").read_text("utf-8") == builder.hashes(ROOT / "web" / "wasm")
     if builder.found_version() != builder.VERSION:
         pytest.skip(f"Emscripten {builder.VERSION} is not installed")
-    assert subprocess.run(["python3", "web/build_wasm.py", "--check"], cwd=ROOT, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "web/build_wasm.py", "--check"], cwd=ROOT, check=False).returncode == 0

@@ -1,5 +1,5 @@
 // Written by web/build_wasm.py.
 export const HASHES = Object.freeze({
-  'acutance.wasm': 'd52320f32f89b8456d193e7503cbc1950867f3bba48656ea170d546b752f09b2',
-  'acutance-threads.wasm': '56ee787fc6c35dbd5965ea0cfba4a3d2ceca439bc03aadb24e0aeb24a85a4ce2',
+  'acutance.wasm': '9d0cec339c55b9165e00c5f6f8e19f88cf57d9b9bd02a14b608eaaf36d6a652a',
+  'acutance-threads.wasm': '628877b2e2fafe29aa489d133a9a303c03de3c3966cd50be12abe2c9328bbed7',
 });
