@@ -28,8 +28,8 @@ MAY_IMPORT = {
     "export": BASE | {"engine", "io", "degrade", "metrics"},
     "demo": BASE | {"engine", "io", "degrade", "metrics", "sharpener", "choosing", "jobs"},
     "training": BASE,
-    "training.data": BASE | {"io", "degrade", "metrics"},
-    "training.models": BASE | {"training.data"},
+    "training.data": BASE | {"io", "degrade", "metrics", "choosing"},
+    "training.models": BASE | {"training.data", "choosing"},
     "training.distill": BASE | {"training.data", "training.models", "degrade", "metrics"},
     "evaluate": BASE
     | {"engine", "io", "degrade", "metrics", "sharpener", "choosing", "jobs", "training.data", "training.models"},

@@ -10,6 +10,7 @@ drawn. What the job knows for certain (the factor, bits per pixel) joins them, e
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,9 @@ def condition_features(
         return None
     full = _SIDE + _MARGIN
     if min(luma.shape) < full:
-        missing = [(0, max(0, full - side)) for side in luma.shape]
-        luma = np.pad(luma, missing, mode="symmetric")
+        below, right = (max(0, full - side) for side in luma.shape)
+        padded: NDArray[Any] = np.pad(luma, ((0, below), (0, right)), mode="symmetric")
+        luma = padded
     scale = np.float32((219 / 255 if full_range else 1.0) / 2 ** (bit_depth - 8))
     corners, activity = _busiest(luma, scale)
     if not corners:

@@ -58,8 +58,11 @@ def run(options: Options) -> int:
     require("torch", extra="train", purpose="acutance distill")
     from acutance._util.machine import cache_folder
     from acutance.training.data.places import default_data_root
+    from acutance.training.distill.conditioned_options import is_conditioned
     from acutance.training.distill.options import load_config
 
+    if is_conditioned(options.config):
+        return _run_conditioned(options, place)
     recipe = load_config(options.config, options.set)
     if options.control:
         recipe = recipe.without_teacher()
@@ -97,6 +100,42 @@ def run(options: Options) -> int:
             raise PeerError(f"{error}; {_how_to_go_on(place, out, fresh=options.fresh)}") from error
         if place.rank == 0:
             _tell(result, progress)
+    return 0
+
+
+def _run_conditioned(options: Options, place: Place) -> int:
+    """Train a conditioned student, in one process."""
+    from acutance._util.machine import cache_folder
+    from acutance.training.data.places import default_data_root
+    from acutance.training.distill.conditioned import describe_run, distill_conditioned
+    from acutance.training.distill.conditioned_options import load_conditioned_config
+
+    if place.size > 1:
+        raise UsageError(f"{options.config}: a conditioned student is trained in one process, not in {place.size}")
+    recipe = load_conditioned_config(options.config, options.set)
+    if options.control:
+        recipe = recipe.without_teacher()
+    out = options.out if options.out is not None else Path("runs") / recipe.name
+    with JobProgress(options.progress) as progress:
+        progress.say(f"{recipe.name}: {recipe.steps:,} steps, into {out}")
+        try:
+            result = distill_conditioned(
+                recipe,
+                data_root=options.data if options.data is not None else default_data_root(),
+                cache=options.cache if options.cache is not None else cache_folder(),
+                out=out,
+                fresh=options.fresh,
+                preparing=lambda done, total, what: progress.update("preparing", done, total, what, unit="pictures"),
+                progress=lambda done, total, what: progress.update("training", done, total, what, unit="steps"),
+                say=progress.say,
+            )
+        except KeyboardInterrupt as error:
+            raise Cancelled(_how_to_go_on(place, out, fresh=options.fresh)) from error
+        for kind, row in result.figures.items():
+            progress.say(
+                f"{kind}: {row['gain']:+.2f} dB, worst {row['worst_gain']:+.2f}, acutance {row['acutance']:.3f}"
+            )
+        progress.event("done", steps=result.steps, run=describe_run(recipe, result))
     return 0
 
 

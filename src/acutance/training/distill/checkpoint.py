@@ -4,16 +4,24 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from acutance._util.extras import first_line
 from acutance.errors import ConfigError, ModelError, OutputError
-from acutance.training.distill.options import RunOptions
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+
+
+class Recipe(Protocol):
+    """What a checkpoint needs to know of a run's options."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
 
 
 @dataclass
@@ -41,7 +49,7 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint, options: RunOptions) -> None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint, options: Recipe) -> None:
     """Write atomically: a kill in the middle leaves the previous checkpoint. Raises OutputError."""
     temporary = path.with_name(f".{path.name}.tmp")
     # Not asdict: it would copy every tensor.
@@ -54,7 +62,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, options: RunOptions) -> 
         raise OutputError(f"{path}: cannot be written: {first_line(error)}") from error
 
 
-def load_checkpoint(path: Path, options: RunOptions) -> Checkpoint:
+def load_checkpoint(path: Path, options: Recipe) -> Checkpoint:
     """Read a checkpoint of the same run. Raises ModelError (not a checkpoint), ConfigError (of another run)."""
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)

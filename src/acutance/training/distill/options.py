@@ -25,6 +25,7 @@ __all__ = [
     "TeacherOptions",
     "TrainOptions",
     "apply_overrides",
+    "build_options",
     "load_config",
 ]
 
@@ -312,11 +313,11 @@ def load_config(path: str | Path, overrides: typing.Sequence[str] = ()) -> RunOp
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     raw.setdefault("name", path.stem)
     apply_overrides(raw, overrides)
-    options: RunOptions = _build(RunOptions, raw, str(path))
+    options: RunOptions = build_options(RunOptions, raw, str(path))
     return options
 
 
-def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str]) -> None:
+def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str], kind: Any = None) -> None:
     """Set ``a.b=value`` in a nested dict. Values are TOML; a bare word is a string. A key without a dot is looked up
     among the sections where it is unambiguous (``lr`` is ``optimizer.lr``)."""
     for override in overrides:
@@ -327,7 +328,7 @@ def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str]) -> Non
             value = tomllib.loads(f"v = {text}")["v"]
         except tomllib.TOMLDecodeError:
             value = text
-        *sections, last = _full_key(key.strip()).split(".")
+        *sections, last = _full_key(key.strip(), kind or RunOptions).split(".")
         target = raw
         for section in sections:
             target = target.setdefault(section, {})
@@ -336,8 +337,8 @@ def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str]) -> Non
         target[last] = value
 
 
-def _full_key(key: str) -> str:
-    top = {f.name: f.type for f in dataclasses.fields(RunOptions)}
+def _full_key(key: str, kind: Any) -> str:
+    top = typing.get_type_hints(kind)
     sections = [n for n, kind in top.items() if dataclasses.is_dataclass(kind)]
     if "." in key or (key in top and key not in sections):  # a section as such cannot be set
         return key
@@ -348,8 +349,8 @@ def _full_key(key: str) -> str:
     return f"{owners[0]}.{key}"
 
 
-def _build(kind: Any, raw: Any, where: str) -> Any:
-    """A dataclass from a dict, each value checked against its annotation."""
+def build_options(kind: Any, raw: Any, where: str) -> Any:
+    """Build a dataclass from a dict; each value is checked against its annotation. Raises ConfigError."""
     if not isinstance(raw, dict):
         raise ConfigError(f"{where}: expected a section, got {raw!r}")
     hints = typing.get_type_hints(kind)
@@ -360,7 +361,9 @@ def _build(kind: Any, raw: Any, where: str) -> Any:
     for name, value in raw.items():
         hint = hints[name]
         place = f"{where}: {name}"
-        values[name] = _build(hint, value, place) if dataclasses.is_dataclass(hint) else _value(hint, value, place)
+        values[name] = (
+            build_options(hint, value, place) if dataclasses.is_dataclass(hint) else _value(hint, value, place)
+        )
     return kind(**values)
 
 

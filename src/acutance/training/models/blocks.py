@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 __all__ = ["CollapsibleConv", "PlainConv"]
 
-_SOBEL_X = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
-_SOBEL_Y = ((1.0, 2.0, 1.0), (0.0, 0.0, 0.0), (-1.0, -2.0, -1.0))
-_LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
+SOBEL_X = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
+SOBEL_Y = ((1.0, 2.0, 1.0), (0.0, 0.0, 0.0), (-1.0, -2.0, -1.0))
+LAPLACIAN = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 
 class PlainConv(nn.Module):
@@ -50,7 +50,7 @@ class CollapsibleConv(nn.Module):
         self.edge_mix = nn.Parameter(torch.empty(3, outputs, inputs))
         self.edge_scale = nn.Parameter(torch.full((3, outputs), 1e-3))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.register_buffer("edge_kernels", torch.tensor([_SOBEL_X, _SOBEL_Y, _LAPLACIAN]), persistent=False)
+        self.register_buffer("edge_kernels", torch.tensor([SOBEL_X, SOBEL_Y, LAPLACIAN]), persistent=False)
         self.identity = inputs == outputs
         # The branches add up, so each starts with a share of the variance that a single kernel would have.
         nn.init.kaiming_normal_(self.direct, a=0.25)
