@@ -16,7 +16,7 @@ from acutance.errors import InputNotFoundError, ModelError, OutputError
 __all__ = ["ConvLayer", "Student", "StudentShape", "StudentSpec", "load_student", "save_student"]
 
 FORMAT_VERSION = 1
-_METADATA_KEY = "acutance"
+METADATA_KEY = "acutance"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 _LARGEST_FACTOR = 64
 _LARGEST_FILE = 64 << 20  # a student is kilobytes; refuse to map something else
@@ -248,9 +248,9 @@ def load_student(path: str | Path) -> Student:
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
-            if _METADATA_KEY not in metadata:
+            if METADATA_KEY not in metadata:
                 raise ModelError(f"{path}: a safetensors file, but not an acutance student")
-            spec = StudentSpec.from_json(metadata[_METADATA_KEY], source=str(path))
+            spec = StudentSpec.from_json(metadata[METADATA_KEY], source=str(path))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a safetensors file: {error}") from error
@@ -269,7 +269,7 @@ def save_student(student: Student, path: str | Path) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")  # a full disk must not cost the student that was there
     try:
-        save_file(student.tensors(), str(temporary), metadata={_METADATA_KEY: student.spec.to_json()})
+        save_file(student.tensors(), str(temporary), metadata={METADATA_KEY: student.spec.to_json()})
         temporary.replace(path)
     except (SafetensorError, OSError) as error:
         temporary.unlink(missing_ok=True)
