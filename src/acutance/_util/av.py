@@ -6,6 +6,7 @@ Importing PyAV takes a fifth of a second and loads FFmpeg. Callers therefore imp
 import os
 import re
 import threading
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -21,13 +22,16 @@ from acutance.frame import Plane
 __all__ = [
     "CHROMA_LOCATIONS",
     "FORMAT_WHITELIST",
+    "TAGS_AS_BYTES",
     "ColorRange",
     "Colorspace",
     "Interpolation",
     "av",
     "chroma_location",
+    "fraction",
     "plane_view",
     "reason",
+    "time_unit",
 ]
 
 # SVT-AV1 writes to stderr from its own threads, without FFmpeg's logging.
@@ -40,6 +44,26 @@ FORMAT_WHITELIST = (
 )
 """Containers that may be opened. It lacks playlists and scripts (concat, hls, dash, ffmetadata, ...), because these can
 make FFmpeg read other files."""
+
+
+TAGS_AS_BYTES: dict[str, Any] = {"metadata_errors": "surrogateescape"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""For ``av.open``: tags that are not UTF-8 become surrogates and are written back as the same bytes.
+
+PyAV 19 does that by itself and has lost the argument.
+"""
+
+
+def fraction(value: Any) -> Fraction | None:
+    """Return a time base, rate or ratio of PyAV as a Fraction; None where it is not set.
+
+    PyAV 18 gives Fraction or None. PyAV 19 gives its own ``AVRational``, whose unset values are falsy.
+    """
+    return Fraction(value.numerator, value.denominator) if value else None
+
+
+def time_unit(timed: Any, default: Fraction = Fraction(1)) -> Fraction:
+    """Return the time base of a frame, packet, stream or codec context, in seconds; ``default`` where it has none."""
+    return fraction(timed.time_base) or default
 
 
 def plane_view(frame: av.VideoFrame, index: int, *, bit_depth: int) -> Plane:

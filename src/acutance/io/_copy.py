@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from acutance._util.av import av, reason
+from acutance._util.av import av, fraction, reason, time_unit
 from acutance.io._acm import add_acm_stream, mark_acm_tracks, wave_format
 from acutance.io._holding import AudioMode, codec_name, describe, refusal
 from acutance.io._open import open_container
@@ -144,7 +144,7 @@ class StreamCopier:
         output.metadata.update(_tags(self._container, _FILE_KEYS))
         chapters: list[Any] = []
         for chapter in self._container.chapters():
-            time_base = chapter["time_base"] or Fraction(1, 1000)
+            time_base = fraction(chapter["time_base"]) or Fraction(1, 1000)
             offset = round(self._origin / time_base)
             start, end = chapter["start"] - offset, chapter["end"] - offset
             if self._end is not None:
@@ -214,7 +214,7 @@ class StreamCopier:
                         self._finish(output)
                     return
                 stamp = packet.dts if packet.dts is not None else packet.pts
-                self._waiting = packet, Fraction(stamp or 0) * packet.time_base
+                self._waiting = packet, Fraction(stamp or 0) * time_unit(packet)
             packet, when = self._waiting
             if time is not None and when > time:
                 return
@@ -242,10 +242,10 @@ class StreamCopier:
                 if stamp is None:
                     if packet.size and packet.stream.disposition & av.stream.Disposition.attached_pic:
                         # Cover art has no time of its own; muxers ask for one.
-                        packet.pts = packet.dts = round(self._origin / packet.time_base)
+                        packet.pts = packet.dts = round(self._origin / time_unit(packet))
                         yield packet
                     continue  # else one of the demuxer's closing packets
-                time = stamp * packet.time_base
+                time = stamp * time_unit(packet)
                 if self._cut and time < self._origin:
                     continue
                 if self._end is not None and time >= self._end:

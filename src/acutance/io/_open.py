@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acutance._util.av import FORMAT_WHITELIST, av, reason
+from acutance._util.av import FORMAT_WHITELIST, TAGS_AS_BYTES, av, reason
 from acutance.errors import CorruptInputError, NotMediaError
 from acutance.frame import ColourInfo, ColourRange
 from acutance.io._checks import MAX_PIXELS, check_readable, sniff
@@ -62,14 +62,15 @@ def open_container(path: Path) -> "InputContainer":
     """
     head = check_readable(path)
     try:
-        return av.open(
+        container: InputContainer = av.open(
             f"file:{path}",
             "r",
             # Checked by the decoders themselves too, which run before this program sees a size.
             options={"max_pixels": str(MAX_PIXELS)},
             container_options={"format_whitelist": FORMAT_WHITELIST, "protocol_whitelist": "file"},
-            metadata_errors="surrogateescape",
+            **TAGS_AS_BYTES,
         )
+        return container
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if head.startswith(b"YUV4MPEG2"):
             with path.open("rb") as file:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from acutance._util.av import FORMAT_WHITELIST, ColorRange, av, reason
+from acutance._util.av import FORMAT_WHITELIST, ColorRange, av, fraction, reason
 from acutance.errors import AcutanceError, InputNotFoundError, SourceError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
 from acutance.io._checks import MAX_PIXELS, check_dimensions
@@ -172,9 +172,9 @@ class CaptureSource(LiveSource):
             self._packets = container.demux()
             self._video_index = video.index
             self._wanted = {stream.index for stream in wanted}
-            self._aspect = video.sample_aspect_ratio or None
+            self._aspect = fraction(video.sample_aspect_ratio)
             self._heard = time.monotonic()
-            rate = video.average_rate or video.guessed_rate or None
+            rate = fraction(video.average_rate) or fraction(video.guessed_rate)
             pix_fmt = context.pix_fmt or ""
             name = f"{where.name} ({context.codec.name})" if context.codec.name != "rawvideo" else where.name
             return SourceInfo(name, context.width, context.height, rate, pix_fmt, sound=bool(sounds))
@@ -200,7 +200,7 @@ class CaptureSource(LiveSource):
         if early > 0:
             time.sleep(early)
         picture, self._held = self._held, None
-        if picture.pts is not None and picture.time_base is not None:
+        if picture.pts is not None and picture.time_base:
             offset = time.monotonic() - float(picture.pts * picture.time_base)
             known = self._given_offset
             jumped = known is None or abs(offset - known) > _LONGEST_GAP
@@ -210,7 +210,7 @@ class CaptureSource(LiveSource):
     def _early(self, picture: Any) -> float:
         """Seconds until a picture is due. What the network had to be waited for is due when it comes: so a sender whose
         clock runs fast does not fill the line."""
-        if picture.pts is None or picture.time_base is None:
+        if picture.pts is None or not picture.time_base:
             return 0.0
         own, now = float(picture.pts * picture.time_base), time.monotonic()
         if self._due_offset is None or self._waited or abs(own + self._due_offset - now) > _LONGEST_GAP:
@@ -252,7 +252,7 @@ class CaptureSource(LiveSource):
             self._ready += decoded
         elif self.on_sound is not None and self._given_offset is not None:
             for block in decoded:
-                if block.pts is not None and block.time_base is not None:
+                if block.pts is not None and block.time_base:
                     self.on_sound(block, float(block.pts * block.time_base) + self._given_offset)
 
     def _check_patience(self, now: float, end: float) -> None:
@@ -290,7 +290,7 @@ class CaptureSource(LiveSource):
             chroma=chroma,
             bit_depth=plan.bit_depth,
             pts=picture.pts,
-            time_base=picture.time_base,
+            time_base=fraction(picture.time_base),
             colour=colour,
             rotation=rotation,
             sample_aspect_ratio=self._aspect,

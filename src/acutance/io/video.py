@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from acutance._util.av import av, chroma_location, reason
+from acutance._util.av import av, chroma_location, fraction, reason, time_unit
 from acutance._util.closing import Closing
 from acutance.errors import CorruptInputError, NotMediaError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
@@ -70,7 +70,7 @@ class VideoReader(Closing):
         self._container = open_container(self.path)
         try:
             self._stream = self._choose_stream(self._container)
-            self._time_base = self._stream.time_base or Fraction(1, 1000)
+            self._time_base = time_unit(self._stream, Fraction(1, 1000))
             self._start, self._duration = start, duration
             self._frames = self._decode()
             self._first: av.VideoFrame | None = self._first_frame()
@@ -205,7 +205,7 @@ class VideoReader(Closing):
         container, stream = self._container, self._stream
         self._check(frame)
         plan = self._plan(frame)
-        rate = stream.average_rate or stream.guessed_rate
+        rate = fraction(stream.average_rate) or fraction(stream.guessed_rate)
         duration: float | None = None
         if stream.duration is not None:
             duration = float(stream.duration * self._time_base)
@@ -229,7 +229,7 @@ class VideoReader(Closing):
             duration=duration,
             colour=self._colour(frame, plan, chroma_location(container, stream.index)),
             rotation=round(frame.rotation / 90) * 90 % 360,
-            sample_aspect_ratio=stream.sample_aspect_ratio or None,
+            sample_aspect_ratio=fraction(stream.sample_aspect_ratio),
             tagged_range=1 if plan.from_rgb else 2 if plan.full_range else frame.color_range,
             display_matrix=None if matrix == _NO_MATRIX else matrix,
             audio_streams=len(container.streams.audio),
@@ -283,7 +283,7 @@ class VideoReader(Closing):
             return []
 
     def _clocked(self, frames: list[Any]) -> Iterator[av.VideoFrame]:
-        rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
+        rate = fraction(self._stream.average_rate) or fraction(self._stream.guessed_rate) or Fraction(25)
         for frame in frames:
             pts = frame.pts
             if pts is None:
@@ -298,7 +298,7 @@ class VideoReader(Closing):
             yield frame
 
     def _time(self, frame: av.VideoFrame) -> Fraction:
-        return Fraction(frame.pts or 0) * (frame.time_base or 1)
+        return (frame.pts or 0) * time_unit(frame)
 
     def _check(self, frame: av.VideoFrame) -> None:
         check_dimensions(self.path, frame.width, frame.height)
@@ -357,7 +357,7 @@ class VideoReader(Closing):
             chroma=chroma,
             bit_depth=plan.bit_depth,
             pts=decoded.pts,
-            time_base=decoded.time_base,
+            time_base=fraction(decoded.time_base),
             colour=colour,
             rotation=self.info.rotation,
             sample_aspect_ratio=self.info.sample_aspect_ratio,

@@ -9,7 +9,7 @@ from typing import Self, cast
 
 import numpy as np
 
-from acutance._util.av import CHROMA_LOCATIONS, av, plane_view
+from acutance._util.av import CHROMA_LOCATIONS, TAGS_AS_BYTES, av, plane_view
 from acutance.errors import AcutanceError, OutputError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.io._checks import check_dimensions
@@ -207,7 +207,7 @@ class VideoWriter:
         self._own_notes = []
         self._output = output = av.open(
             f"file:{self._atomic.temporary}", "w", format=container, container_options=options,
-            metadata_errors="surrogateescape",
+            **TAGS_AS_BYTES,
         )  # fmt: skip
         if self._copy_streams:
             self._copier = StreamCopier(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from acutance._util.av import av
+from acutance._util.av import av, time_unit
 from acutance.errors import OutputError
 from acutance.frame import Frame
 from acutance.io.files import flush_to_disk, output_error
@@ -96,7 +96,7 @@ class SegmentedVideoWriter(VideoWriter):
         self._used = True
         context = self._stream.codec_context
         path = self._folder / f"{len(self._finished):06d}.segment"
-        return SegmentWriter(path, extradata=context.extradata or b"", time_base=context.time_base)
+        return SegmentWriter(path, extradata=context.extradata or b"", time_base=time_unit(context))
 
     def close(self) -> None:
         """Join the segments, and put the file under its name. Does nothing the second time."""
@@ -116,11 +116,11 @@ class SegmentedVideoWriter(VideoWriter):
 
     def _finish_picture(self, output: av.container.OutputContainer) -> None:
         context = self._stream.codec_context
-        packets = joined_packets(self._finished, extradata=context.extradata or b"", time_base=context.time_base)
+        packets = joined_packets(self._finished, extradata=context.extradata or b"", time_base=time_unit(context))
         time = self.template.origin
         for packet in packets:
             if packet.pts is not None:
-                time = max(time, self.template.origin + packet.pts * packet.time_base)
+                time = max(time, self.template.origin + packet.pts * time_unit(packet))
             packet.stream = self._stream
             output.mux(packet)
             if self._copier is not None:
