@@ -31,7 +31,7 @@ from _calls.filters import CAS_STRENGTHS, UNSHARP_AMOUNTS, cas, unsharp
 from _calls.tables import tables
 from _calls.vmaf import MODEL, find_ffmpeg, vmaf
 from _results import load_json, save_json, update_between, versions_of
-from acutance.choosing.automatic import AutoSession, open_sharpener
+from acutance.choosing.automatic import open_sharpener
 from acutance.errors import AcutanceError, UsageError
 from acutance.frame import Frame
 from acutance.metrics import FlickerMeter, gmsd, psnr, ssim
@@ -197,7 +197,7 @@ def _run(task: Task) -> list[dict[str, Any]]:
         for name, sharpener in sharpeners.items():
             with sharpener.session() as session:
                 outputs[name] = [session.frame(Frame(plane)).luma.astype(np.uint8) for plane in call.shown]
-            if isinstance(session, AutoSession):
+            if session.choices:
                 chosen[name] = [c.student or "" for c in session.choices]
         row: dict[str, Any] = {
             "clip": task.clip, "factor": call.factor, "codec": call.codec, "kbps": call.kbps,

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from _results import update_between
-from acutance.sharpener import FrameSharpener
+from acutance.sharpening.single import FrameSharpener
 from acutance.students.bundled import TIERS, find_student
 from acutance.training.models.cost import Cost, measure_cost
 from acutance.training.models.report2025 import Report2025

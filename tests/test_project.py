@@ -76,7 +76,7 @@ def test_the_published_figures_are_of_the_bundled_weights() -> None:
 def test_the_published_set5_figures_can_be_measured_again(data_folder: Path) -> None:
     from acutance.degrade import crop_to_multiple, down_up
     from acutance.metrics import psnr_y
-    from acutance.sharpener import FrameSharpener
+    from acutance.sharpening.single import FrameSharpener
     from acutance.training.data.folders import ImageFolder
 
     pictures = [crop_to_multiple(image.load()) for image in ImageFolder(data_folder / "test" / "Set5")]

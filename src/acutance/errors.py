@@ -18,6 +18,7 @@ __all__ = [
     "OutputError",
     "OutputExistsError",
     "PeerError",
+    "ResumeError",
     "SourceError",
     "TeacherError",
     "TruncatedInputWarning",

@@ -7,13 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from acutance import Frame
-from acutance.choosing.automatic import AutoSharpener, Chooser, automatic_tier, open_sharpener
+from acutance.choosing.automatic import AutoSharpener, automatic_tier, open_sharpener
+from acutance.choosing.chooser import Chooser
 from acutance.choosing.factor_classifier import REACH_FACTORS, detail_reach, reach_features
 from acutance.degrade import Degradation, resize
 from acutance.errors import EngineError, ModelError, UsageError
 from acutance.frame import ColourInfo, ColourRange
 from acutance.metrics import blockiness
-from acutance.sharpener import FrameSharpener
+from acutance.sharpening.single import FrameSharpener
 from acutance.students import bundled
 
 Luma = NDArray[np.uint8]

@@ -85,7 +85,7 @@ def test_the_figures_are_those_of_evaluate(shoot, photos: Path, tmp_path: Path) 
     """Same pictures, same convention: the integer engine reads there what convert foretold."""
     from acutance.degrade import crop_to_multiple, down_up
     from acutance.metrics import psnr_y
-    from acutance.sharpener import FrameSharpener
+    from acutance.sharpening.single import FrameSharpener
 
     told = json.loads(shoot("fast", "--images", photos / "a.png", "--json")[2])
     sharp = crop_to_multiple(np.asarray(Image.open(photos / "a.png")))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from acutance.engine import ENGINES, TILE_ENGINES, available_engines, float_network, open_engine
 from acutance.engine.arithmetic import from_plane, to_plane
 from acutance.engine.base import Engine
-from acutance.errors import AcutanceError, EngineError, UsageError
+from acutance.errors import AcutanceError, UsageError
 from acutance.students.spec import ConvLayer, Student, StudentShape, StudentSpec, load_student
 
 
@@ -167,15 +167,15 @@ def test_what_does_not_fit_is_refused(engine: Engine, plane: object, options: di
 
 def test_an_output_that_overlaps_or_is_read_only_is_refused(engine: Engine) -> None:
     plane = np.zeros((8, 8), np.uint8)
-    with pytest.raises(EngineError, match="overlaps"):
+    with pytest.raises(UsageError, match="overlaps"):
         engine.process(plane[:4], out=plane[2:6])
     frozen = np.zeros((8, 8), np.uint8)
     frozen.flags.writeable = False
-    with pytest.raises(EngineError, match="read-only"):
+    with pytest.raises(UsageError, match="read-only"):
         engine.process(plane, out=frozen)
 
 
 def test_an_unknown_engine_is_named_with_those_that_are_known(student_file: Path) -> None:
-    with pytest.raises(EngineError, match="'quantum' is unknown; known: auto"):
+    with pytest.raises(UsageError, match="'quantum' is unknown; known: auto"):
         open_engine(load_student(student_file), "quantum")
     assert issubclass(UsageError, ValueError)

@@ -435,9 +435,9 @@ def test_planes_of_other_libraries_are_read_and_written_where_they_lie() -> None
     both = np.zeros((30, 80), np.uint8)
     both[:, :40] = plane  # the halves of one buffer do not overlap, though their rows take turns
     np.testing.assert_array_equal(engine.process(both[:, :40], out=both[:, 40:]), expected)
-    with pytest.raises(EngineError, match="overlaps"):
+    with pytest.raises(UsageError, match="overlaps"):
         engine.process(both[:, :40], out=both[:, 39:79])
-    with pytest.raises(EngineError, match="two-dimensional array"):
+    with pytest.raises(UsageError, match="two-dimensional array"):
         engine.process([[1, 2], [3, 4]])
 
 

@@ -316,7 +316,7 @@ def test_options_out_of_range_are_refused(options: dict[str, float], reason: str
 
 
 def test_the_twin_measures_no_time(engine: NumpyEngine) -> None:
-    with pytest.raises(EngineError, match="time"):
+    with pytest.raises(UsageError, match="time"):
         engine.session(TileOptions(time_budget=0.01))
 
 
@@ -331,5 +331,5 @@ def test_an_engine_without_tiles_runs_whole_frames_and_names_those_that_have_the
         np.testing.assert_array_equal(session.process(plane, strength=0.0), plane)
         assert session.counts == TileCounts(1, passed=1)
     for options in (TileOptions(threshold=1), TileOptions(tile_budget=0.5), TileOptions(reuse=True)):
-        with pytest.raises(EngineError, match=r"'onnxruntime' has no tile options; these have: .*numpy"):
+        with pytest.raises(UsageError, match=r"'onnxruntime' has no tile options; these have: .*numpy"):
             engine.session(options)

@@ -10,7 +10,7 @@ from acutance.errors import NotMediaError, UsageError
 from acutance.evaluate.video import evaluate_video
 from acutance.io import VideoReader
 from acutance.metrics import psnr, ssim
-from acutance.sharpener import FrameSharpener
+from acutance.sharpening.single import FrameSharpener
 from io_clips import make_clip
 from small_students import Rgb, sharpening_student
 

@@ -16,12 +16,12 @@ import pytest
 
 from acutance import Sharpener
 from acutance._util.av import av
-from acutance.choosing.automatic import Choice
 from acutance.degrade import resize
 from acutance.errors import Cancelled, OutputError, OutputExistsError, ResumeError, UnsupportedMediaError, UsageError
 from acutance.io import VideoReader
 from acutance.jobs.journal import Journal, job_folder, unfinished
 from acutance.jobs.pipeline import JobReport
+from acutance.sharpening.base import Choice
 from io_clips import frame_times, make_clip, packets
 from killed_job import MOMENTS
 

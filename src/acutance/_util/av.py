@@ -16,6 +16,7 @@ import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from numpy.typing import NDArray
 
 from acutance.frame import Plane
 
@@ -28,7 +29,9 @@ __all__ = [
     "Interpolation",
     "av",
     "chroma_location",
+    "copy_properties",
     "fraction",
+    "plane_rows",
     "plane_view",
     "reason",
     "time_unit",
@@ -83,6 +86,21 @@ def plane_view(frame: av.VideoFrame, index: int, *, bit_depth: int) -> Plane:
     rows: Any = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, plane.line_size // size)
     view: Plane = rows[:, : plane.width]
     return view
+
+
+def plane_rows(plane: Any) -> NDArray[np.uint8]:
+    """Return the bytes of a plane of a frame, rows x bytes of a row with its padding, on the plane's own memory."""
+    rows: NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+    return rows
+
+
+def copy_properties(source: av.VideoFrame, target: av.VideoFrame) -> None:
+    """Give a frame the times and the meaning of the colours of another."""
+    target.pts = source.pts
+    if source.time_base:
+        target.time_base = source.time_base
+    target.color_range, target.colorspace = source.color_range, source.colorspace
+    target.color_primaries, target.color_trc = source.color_primaries, source.color_trc
 
 
 def reason(error: BaseException) -> str:

@@ -148,7 +148,7 @@ def _trial(engines: dict[str, str]) -> list[str]:
     """Frames a second of each tier's student; a trial of a second each, on a machine that may be busy."""
     import numpy as np
 
-    from acutance.sharpener import FrameSharpener
+    from acutance.sharpening.single import FrameSharpener
 
     rng = np.random.default_rng(0)
     plane = rng.integers(16, 236, (720, 1280), dtype=np.uint8)

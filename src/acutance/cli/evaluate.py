@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from acutance.choosing.automatic import AutoSharpener
     from acutance.evaluate.quality import SetResult
     from acutance.evaluate.restorers import Restorer
     from acutance.evaluate.sheet import CropCollector
     from acutance.evaluate.video import VideoResult
     from acutance.io import AtomicOutput
-    from acutance.sharpener import FrameSharpener
+    from acutance.sharpening.base import BaseSharpener
     from acutance.training.data.folders import ImageFolder
 
 __all__ = ["Options", "run"]
@@ -261,7 +260,7 @@ def _file(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"])
     return 0
 
 
-def _sharpeners(options: Options, models: Sequence[str]) -> dict[str, "FrameSharpener | AutoSharpener"]:
+def _sharpeners(options: Options, models: Sequence[str]) -> dict[str, "BaseSharpener"]:
     from acutance.choosing.automatic import open_sharpener
 
     made = [
@@ -271,7 +270,7 @@ def _sharpeners(options: Options, models: Sequence[str]) -> dict[str, "FrameShar
     return {(model if names.count(name) > 1 else name): s for model, name, s in zip(models, names, made, strict=True)}
 
 
-def _file_collector(options: Options, sharpeners: Mapping[str, "FrameSharpener | AutoSharpener"]) -> "CropCollector":
+def _file_collector(options: Options, sharpeners: Mapping[str, "BaseSharpener"]) -> "CropCollector":
     from acutance.evaluate.sheet import CropCollector
 
     if not sharpeners:

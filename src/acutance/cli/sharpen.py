@@ -20,11 +20,10 @@ from acutance.errors import (
 )
 
 if TYPE_CHECKING:
-    from acutance.choosing.automatic import AutoSharpener
     from acutance.engine import TileCounts
     from acutance.io.files import MediaFile
     from acutance.jobs.pipeline import JobReport, Progress
-    from acutance.sharpener import FrameSharpener
+    from acutance.sharpening.base import BaseSharpener
 
 __all__ = ["Options", "run"]
 
@@ -150,7 +149,7 @@ def _is_kept(options: Options, media: "MediaFile", target: "Path | str") -> bool
 
 def _one(
     options: Options,
-    sharpener: "FrameSharpener | AutoSharpener",
+    sharpener: "BaseSharpener",
     excerpt: _Excerpt,
     bitrate: int | None,
     media: "MediaFile",
@@ -190,7 +189,7 @@ def _one(
     )
 
 
-def _stream(options: Options, sharpener: "FrameSharpener | AutoSharpener", excerpt: _Excerpt) -> int:
+def _stream(options: Options, sharpener: "BaseSharpener", excerpt: _Excerpt) -> int:
     from acutance.jobs.pipeline import sharpen_stream
 
     if options.scale != 1.0 or excerpt.start or excerpt.duration is not None or options.resume:

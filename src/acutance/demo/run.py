@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from acutance.choosing.automatic import AutoSession, AutoSharpener
 from acutance.degrade import Yuv420, encode_decode
 from acutance.demo.clip import FACTOR, Clip, drawn_clip, read_clip, rgb_of, scaled
 from acutance.demo.sheet import comparison_sheet
@@ -18,7 +17,7 @@ from acutance.io import VideoReader, VideoWriter, Y4MWriter
 from acutance.io.files import AtomicOutput
 from acutance.jobs.pipeline import Progress
 from acutance.metrics import psnr, ssim
-from acutance.sharpener import FrameSharpener
+from acutance.sharpening.base import BaseSharpener
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -59,7 +58,7 @@ class DemoResult:
 
 
 def run_demo(
-    sharpener: FrameSharpener | AutoSharpener,
+    sharpener: BaseSharpener,
     folder: str | Path,
     *,
     source: str | Path | None = None,
@@ -118,7 +117,7 @@ def run_demo(
                     [measure(f.luma, truth[index].luma) for measure in (psnr, ssim) for f in (before, after)]
                 )
             progress(len(truth) + index + 1, total)
-        chosen = [c.student for c in session.choices if c.student] if isinstance(session, AutoSession) else []
+        chosen = [c.student for c in session.choices if c.student]
     psnr_before, psnr_after, ssim_before, ssim_after = (float(v) for v in np.mean(figures, axis=0))
     frames = _counted(_sweep(received, sharpened, clip), progress, 2 * len(truth), total)
     _write_video(frames, video, clip, overwrite=overwrite)

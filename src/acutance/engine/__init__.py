@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from acutance.engine.base import TILE_ENGINES, Engine, Session, TileCounts, TileOptions
 from acutance.engine.trial import NATIVE_COUNTS, Trial, remembered, trial_for
-from acutance.errors import EngineError, MissingExtraError
+from acutance.errors import EngineError, MissingExtraError, UsageError
 from acutance.students.spec import Student
 
 __all__ = [
@@ -50,7 +50,7 @@ def _numpy(student: Student, threads: int | None, variant: str | None) -> Engine
     from acutance.engine.numpy_engine import NumpyEngine
 
     if variant is not None:
-        raise EngineError(f"the engine 'numpy' has no variants, and {variant!r} was asked for")
+        raise UsageError(f"the engine 'numpy' has no variants, and {variant!r} was asked for")
     return NumpyEngine(student)
 
 
@@ -104,13 +104,14 @@ def open_engine(student: Student, name: str = "auto", *, threads: int | None = N
     name: ``auto``, one of :data:`ENGINES`, or one of its variants: ``native:<instruction set>`` such as
     ``native:portable``, ``onnxruntime:<provider>`` such as ``onnxruntime:cuda``, ``openvino:<device>`` such as
     ``openvino:gpu``.
-    Raises EngineError for a name that is unknown or cannot run here, MissingExtraError where a library is missing.
+    Raises UsageError for a name that is unknown, EngineError where it cannot run here, MissingExtraError where a
+    library is missing.
     """
     if name == "auto":
         return _open_default(student, threads)
     base, _, variant = name.partition(":")
     if base not in ENGINES:
-        raise EngineError(f"engine {name!r} is unknown; known: auto, {', '.join(ENGINES)}")
+        raise UsageError(f"engine {name!r} is unknown; known: auto, {', '.join(ENGINES)}")
     if base == "native" and not find_spec(_NEEDS["native"][0]):
         raise MissingExtraError(f"the native engine is {NO_NATIVE_ENGINE}")
     return ENGINES[base](student, threads, variant or None)

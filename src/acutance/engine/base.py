@@ -2,7 +2,7 @@
 
 import math
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,10 @@ __all__ = [
     "Session",
     "TileCounts",
     "TileOptions",
+    "as_array",
     "check_plane",
     "check_strength",
+    "describe",
     "pad_to_multiple",
 ]
 
@@ -120,10 +122,10 @@ class Session(Closing):
     def set_options(self, options: TileOptions) -> None:
         """Other options from the next frame on; the last frame is remembered.
 
-        Raises EngineError where the engine has none.
+        Raises UsageError where the engine has none.
         """
         if options != TileOptions():
-            raise EngineError("this session has no tile options")
+            raise UsageError("this session has no tile options")
 
     def reset(self) -> None:
         """Forget the last frame, as after a cut or a seek."""
@@ -135,13 +137,28 @@ class Session(Closing):
         self._closed = True
 
 
-class Engine(ABC):
-    """Runs one student. Safe to call from several threads.
+class Engine(Closing):
+    """Runs one student. Safe to call from several threads; a context manager.
 
-    name: the back end, such as ``numpy`` or ``onnxruntime``.
+    Attributes:
+        name: The back end, such as ``numpy`` or ``onnxruntime``.
     """
 
     name: str
+    _closed = False
+
+    @property
+    def threads(self) -> int:
+        """Threads that work on a frame; 1 where the engine cannot say."""
+        return 1
+
+    def close(self) -> None:
+        """Release threads and memory. May be called twice; ``process`` then raises EngineError."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineError(f"the engine {self.name!r} is closed")
 
     def process(
         self,
@@ -160,8 +177,9 @@ class Engine(ABC):
         full_range: black is 0 and white the largest value, rather than 16 and 235 (times 4 for 10 bit).
         out: written to and returned where given; same shape and type as ``luma``, not overlapping it.
         Returns ``out`` as a numpy array.
-        Raises UsageError for values out of range, EngineError for planes that do not fit.
+        Raises UsageError for values out of range and planes that do not fit, EngineError once the engine is closed.
         """
+        self._check_open()
         strength = check_strength(strength)
         luma, out = check_plane(luma, bit_depth, out)
         if strength == 0.0:
@@ -171,9 +189,9 @@ class Engine(ABC):
         return out
 
     def session(self, options: TileOptions = TileOptions()) -> Session:
-        """A session on the frames of one video. Raises EngineError for options that this engine does not have."""
+        """A session on the frames of one video. Raises UsageError for options that this engine does not have."""
         if options != TileOptions():
-            raise EngineError(f"the engine {self.name!r} has no tile options; these have: {', '.join(TILE_ENGINES)}")
+            raise UsageError(f"the engine {self.name!r} has no tile options; these have: {', '.join(TILE_ENGINES)}")
         return _WholeSession(self)
 
     @abstractmethod
@@ -216,9 +234,11 @@ def check_strength(strength: float) -> float:
     return float(strength)
 
 
-def as_plane(value: object) -> object:
-    """Planes of other libraries as numpy arrays on the same memory: the buffer protocol or DLPack. Others are returned
-    as they are, for :func:`check_plane` to refuse."""
+def as_array(value: object) -> object:
+    """Return an array of another library as a numpy array on the same memory: the buffer protocol or DLPack.
+
+    Anything else is returned as it is, for the caller to refuse.
+    """
     if isinstance(value, np.ndarray):
         return value
     try:
@@ -235,23 +255,23 @@ def as_plane(value: object) -> object:
 
 def check_plane(luma: object, bit_depth: int, out: object) -> tuple[Plane, Plane]:
     """Validate a plane and where its result goes; returns both as arrays, the second made where it was None."""
-    luma = as_plane(luma)
+    luma = as_array(luma)
     if not isinstance(luma, np.ndarray) or luma.ndim != 2 or luma.size == 0:
-        raise EngineError(f"a luma plane is a two-dimensional array that is not empty, not {_describe(luma)}")
+        raise UsageError(f"a luma plane is a two-dimensional array that is not empty, not {describe(luma)}")
     if not isinstance(bit_depth, int | np.integer) or not 8 <= bit_depth <= 16:
-        raise EngineError(f"bit depth must be an integer from 8 to 16, not {bit_depth}")
+        raise UsageError(f"bit depth must be an integer from 8 to 16, not {bit_depth}")
     expected = np.uint8 if bit_depth == 8 else np.uint16
     if luma.dtype != expected:
-        raise EngineError(f"a plane of {bit_depth} bits is {np.dtype(expected)}, not {luma.dtype}")
+        raise UsageError(f"a plane of {bit_depth} bits is {np.dtype(expected)}, not {luma.dtype}")
     if out is None:
         return luma, np.empty_like(luma, order="C", subok=False)
-    out = as_plane(out)
+    out = as_array(out)
     if not isinstance(out, np.ndarray) or out.shape != luma.shape or out.dtype != luma.dtype:
-        raise EngineError(f"out must be {_describe(luma)}, not {_describe(out)}")
+        raise UsageError(f"out must be {describe(luma)}, not {describe(out)}")
     if not out.flags.writeable:
-        raise EngineError("out is read-only")
+        raise UsageError("out is read-only")
     if _overlap(luma, out):
-        raise EngineError("out overlaps the input")
+        raise UsageError("out overlaps the input")
     return luma, out
 
 
@@ -269,7 +289,8 @@ def pad_to_multiple(luma: NDArray[np.generic], multiple: int) -> NDArray[np.gene
     return np.pad(luma, ((0, down), (0, right)), mode="edge") if down or right else luma
 
 
-def _describe(value: object) -> str:
+def describe(value: object) -> str:
+    """Return what a value is, for messages: an array's shape and type, or the name of the value's type."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and type {value.dtype}"
     return type(value).__name__

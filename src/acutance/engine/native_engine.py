@@ -42,33 +42,47 @@ class NativeEngine(Engine):
         pin_threads: bool = False,
     ) -> None:
         network = model if isinstance(model, IntegerNetwork) else convert(model)
+        threads = min(usable_cores(), _MOST_THREADS) if threads is None else threads
+        if not 1 <= threads <= _MOST_THREADS:
+            raise UsageError(f"threads must lie between 1 and {_MOST_THREADS}, not {threads}")
         try:
-            self._engine = _native.Engine(
-                network.to_bytes(), usable_cores() if threads is None else threads, instruction_set, pin_threads
+            self._engine: _native.Engine | None = _native.Engine(
+                network.to_bytes(), threads, instruction_set, pin_threads
             )
         except ValueError as error:
             raise EngineError(str(error)) from None
 
     @property
     def instruction_set(self) -> str:
-        return self._engine.instruction_set
+        return self._open.instruction_set
 
     @property
     def threads(self) -> int:
-        return self._engine.threads
+        return self._open.threads
 
     def session(self, options: TileOptions = TileOptions()) -> Session:  # noqa: B008 - frozen
-        return _NativeSession(self._engine, options)
+        return _NativeSession(self._open, options)
+
+    def close(self) -> None:
+        """Release threads and memory, once no session is left that uses them."""
+        super().close()
+        self._engine = None
+
+    @property
+    def _open(self) -> _native.Engine:
+        if self._engine is None:
+            raise EngineError("the engine 'native' is closed")
+        return self._engine
 
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
         codes = input_from_luma(luma).astype(np.int16)
         out = np.empty_like(codes, order="C")
-        self._engine.residual(np.ascontiguousarray(codes), out)
+        self._open.residual(np.ascontiguousarray(codes), out)
         residual: NDArray[np.float32] = out.astype(np.float32) / np.float32(CODE)
         return residual
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
-        _call(self._engine.process, luma, out, strength, bit_depth, full_range)
+        _call(self._open.process, luma, out, strength, bit_depth, full_range)
 
 
 _MOST_THREADS = 256

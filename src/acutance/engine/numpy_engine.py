@@ -10,7 +10,7 @@ from acutance.engine.base import Engine, Session, TileOptions
 from acutance.engine.float_network import convolve, pixel_shuffle, pixel_unshuffle, run_layers
 from acutance.engine.integer import ACTIVATION_LIMIT, CODE, IntegerLayer, IntegerNetwork, convert
 from acutance.engine.tiles import TileSession
-from acutance.errors import EngineError
+from acutance.errors import UsageError
 from acutance.frame import Plane
 from acutance.students.spec import Student
 
@@ -32,7 +32,7 @@ class NumpyEngine(Engine):
 
     def session(self, options: TileOptions = TileOptions()) -> Session:  # noqa: B008 - frozen
         if options.time_budget is not None:
-            raise EngineError("the engine 'numpy' measures no time: time_budget is for the native one")
+            raise UsageError("the engine 'numpy' measures no time: time_budget is for the native one")
         return TileSession(self._sharpen, self.network.shape, options)
 
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:

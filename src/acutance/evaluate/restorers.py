@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from acutance._util.extras import require
 from acutance.degrade import ResizeMethod, resize
 from acutance.errors import InputNotFoundError, ModelError
-from acutance.sharpener import FrameSharpener
+from acutance.sharpening.single import FrameSharpener
 from acutance.students.spec import Student
 
 if TYPE_CHECKING:

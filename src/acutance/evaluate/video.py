@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance.choosing.automatic import AutoSharpener
 from acutance.engine.arithmetic import from_plane
 from acutance.errors import UsageError
 from acutance.evaluate.quality import MAX_DB, mean_db
@@ -24,7 +23,7 @@ from acutance.io import VideoReader, read_image
 from acutance.io.files import kind_of
 from acutance.luma import luma_from_rgb
 from acutance.metrics import Flicker, FlickerMeter, Overshoot, OvershootMeter, psnr, sharpness, ssim
-from acutance.sharpener import FrameSharpener
+from acutance.sharpening.base import BaseSharpener
 
 __all__ = ["ChangeMeasures", "FrameObserver", "FrameQuality", "VideoResult", "evaluate_video"]
 
@@ -134,7 +133,7 @@ class _Picture:
         self._source = source
         self.codes = _codes(source)
 
-    def sharpened(self, sharpener: FrameSharpener | AutoSharpener) -> Codes:
+    def sharpened(self, sharpener: BaseSharpener) -> Codes:
         if isinstance(self._source, Frame):
             return _codes(sharpener.frame(self._source))
         return _codes(sharpener(self._source))
@@ -212,7 +211,7 @@ def evaluate_video(
     target: str | Path,
     *,
     reference: str | Path | None = None,
-    sharpeners: Mapping[str, FrameSharpener | AutoSharpener] | None = None,
+    sharpeners: Mapping[str, BaseSharpener] | None = None,
     common: bool = False,
     limit: int | None = None,
     observe: FrameObserver | None = None,

@@ -7,14 +7,11 @@ from typing import Any
 
 from acutance import __version__
 from acutance._util.av import av
-from acutance.choosing.automatic import AutoSharpener
 from acutance.engine import TILE_ENGINES
 from acutance.engine.base import usable_cores
 from acutance.errors import InputNotFoundError
 from acutance.jobs.segmented_writer import SegmentedVideoWriter
-from acutance.sharpener import FrameSharpener
-from acutance.students.bundled import bundled_models
-from acutance.students.spec import Student
+from acutance.sharpening.base import BaseSharpener
 
 __all__ = ["input_digest", "job_identity"]
 
@@ -23,7 +20,7 @@ _PIECES = 256
 
 
 def job_identity(
-    sharpener: FrameSharpener | AutoSharpener, source: str | Path, writer: SegmentedVideoWriter, **settings: Any
+    sharpener: BaseSharpener, source: str | Path, writer: SegmentedVideoWriter, **settings: Any
 ) -> dict[str, Any]:
     """What decides the frames of a job's output, by name, in values that JSON keeps.
 
@@ -66,26 +63,14 @@ def input_digest(path: str | Path) -> str:
     return f"{size} bytes, SHA-256 {found.hexdigest()[:32]}"
 
 
-def _sharpener_identity(sharpener: FrameSharpener | AutoSharpener) -> dict[str, Any]:
-    if isinstance(sharpener, AutoSharpener):
-        files = {name: bundled_models()[name] for name in sharpener.students}
-        digests = [f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}" for name, path in files.items()]
-        student = f"{sharpener.model}, one of {', '.join(digests)}"
-    else:
-        student = f"{sharpener.name} {_student_digest(sharpener.student)}"
+def _sharpener_identity(sharpener: BaseSharpener) -> dict[str, Any]:
     return {
-        "the student": student,
+        "the student": sharpener.identity(),
         "strength": sharpener.strength,
+        "look": sharpener.look,
         "threshold": sharpener.threshold,
         "engine": _engine_name(sharpener.engine_name),
     }
-
-
-def _student_digest(student: Student) -> str:
-    found = hashlib.sha256(repr(student.spec.shape).encode())
-    for name, tensor in student.tensors().items():
-        found.update(name.encode() + tensor.tobytes())
-    return found.hexdigest()[:16]
 
 
 def _engine_name(name: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from acutance._util.background import Consumer, Producer
-from acutance.choosing.automatic import AutoSession, AutoSharpener, Choice
 from acutance.engine import TileCounts
 from acutance.errors import CorruptInputError, UsageError
 from acutance.frame import Frame, Plane, luma_limits
@@ -21,7 +20,7 @@ from acutance.jobs.journal import Journal, job_folder, unfinished
 from acutance.jobs.resumable import SEGMENT_FRAMES, ResumableOutput, told_how_to_go_on
 from acutance.jobs.scaling import scale_image, scaled_size
 from acutance.jobs.segmented_writer import SegmentedVideoWriter
-from acutance.sharpener import FrameSession, FrameSharpener
+from acutance.sharpening.base import BaseSession, BaseSharpener, Choice
 
 __all__ = ["JobReport", "Progress", "sharpen_image", "sharpen_stream", "sharpen_video"]
 
@@ -61,7 +60,7 @@ class JobReport:
 
 
 def sharpen_image(
-    sharpener: FrameSharpener | AutoSharpener,
+    sharpener: BaseSharpener,
     source: str | Path,
     target: str | Path,
     *,
@@ -77,7 +76,7 @@ def sharpen_image(
     started = time.monotonic()
     image = scale_image(read_image(source), scale, name=source)
     pixels = sharpener(image.pixels, scaled_by=max(scale, 1.0))
-    choices = [sharpener.choice] if isinstance(sharpener, AutoSharpener) and sharpener.choice else []
+    choices = [sharpener.choice] if sharpener.choice else []
     if split:
         _join_halves(image.pixels, pixels, int(np.iinfo(pixels.dtype).max))
     write_image(image.with_pixels(pixels), target, quality=quality, overwrite=overwrite, source=source)
@@ -94,7 +93,7 @@ def sharpen_image(
 
 
 def sharpen_video(
-    sharpener: FrameSharpener | AutoSharpener,
+    sharpener: BaseSharpener,
     source: str | Path,
     target: str | Path | BinaryIO,
     *,
@@ -149,7 +148,7 @@ def sharpen_video(
                 notes.append(f"a Y4M stream cannot say that the picture is turned by {reader.info.rotation} degrees")
             return JobReport(
                 str(source), "-", frames, reader.width, reader.height, time.monotonic() - started, reader.damaged,
-                notes, session.totals, _choices(session),
+                notes, session.totals, session.choices,
             )  # fmt: skip
         begun = unfinished(target) if resume else None
         writer = SegmentedVideoWriter(
@@ -187,7 +186,7 @@ def sharpen_video(
 
 
 def sharpen_stream(
-    sharpener: FrameSharpener | AutoSharpener,
+    sharpener: BaseSharpener,
     source: BinaryIO,
     target: BinaryIO,
     *,
@@ -219,12 +218,12 @@ def sharpen_stream(
         time.monotonic() - started,
         reader.damaged,
         tiles=session.totals,
-        choices=_choices(session),
+        choices=session.choices,
     )
 
 
 def _run(
-    sharpener: FrameSharpener | AutoSharpener,
+    sharpener: BaseSharpener,
     frames: Iterable[Frame],
     new_frame: Callable[[Frame], Frame] | None,
     write: Callable[[Any], None],
@@ -232,7 +231,7 @@ def _run(
     total: int,
     progress: Progress,
     resumed: ResumableOutput | None = None,
-) -> tuple[int, FrameSession | AutoSession]:
+) -> tuple[int, BaseSession]:
     """Decoding thread, sharpening here, encoding thread. Returns how many frames were written, and the session, closed,
     which knows what became of them. resumed: what also wants to know of every frame before, and of the end."""
     done = 0 if resumed is None else resumed.frames
@@ -261,10 +260,6 @@ def _run(
         if resumed is not None:
             resumed.end(done, session)
     return done, session
-
-
-def _choices(session: FrameSession | AutoSession) -> list[Choice]:
-    return session.choices if isinstance(session, AutoSession) else []
 
 
 def _frames_expected(reader: VideoReader, start: float, duration: float | None) -> int:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from acutance.choosing.automatic import AutoSession, Choice
 from acutance.engine import TileCounts
 from acutance.errors import Cancelled, OutputError
 from acutance.frame import Frame
@@ -13,7 +12,7 @@ from acutance.io.video import VideoReader
 from acutance.jobs.journal import Entry, Journal
 from acutance.jobs.seeking import samples_checksum, skip_past
 from acutance.jobs.segmented_writer import SegmentedVideoWriter
-from acutance.sharpener import FrameSession
+from acutance.sharpening.base import BaseSession, Choice
 
 __all__ = ["SEGMENT_FRAMES", "Cut", "ResumableOutput", "told_how_to_go_on"]
 
@@ -53,22 +52,21 @@ class ResumableOutput:
         if last is not None and self.ended is None:
             skip_past(reader, last.pts, last.samples, seek=last.straight)
 
-    def begin(self, session: FrameSession | AutoSession) -> None:
+    def begin(self, session: BaseSession) -> None:
         """Put a new session where that of the earlier run was."""
-        if self._session_state is not None and isinstance(session, AutoSession):
-            session.state = self._session_state
+        session.state = self._session_state
 
-    def tiles(self, session: FrameSession | AutoSession | None) -> TileCounts:
+    def tiles(self, session: BaseSession | None) -> TileCounts:
         """What became of the tiles of all frames, with those of the earlier run. session: None where all were its."""
         return self._tiles if session is None else self._tiles + session.totals
 
-    def choices(self, session: FrameSession | AutoSession | None) -> list[Choice]:
+    def choices(self, session: BaseSession | None) -> list[Choice]:
         """All that held, with those of the earlier run."""
         if session is None:
             return [Choice(**choice) for choice in (self._session_state or {}).get("choices", [])]
-        return session.choices if isinstance(session, AutoSession) else []
+        return session.choices
 
-    def before(self, frame: Frame, done: int, session: FrameSession | AutoSession) -> Cut | None:
+    def before(self, frame: Frame, done: int, session: BaseSession) -> Cut | None:
         """Told of every frame before it is sharpened, and how many were. What is to be encoded first, where there is a
         cut: the session has then forgotten the last frame."""
         cut = None
@@ -78,14 +76,14 @@ class ResumableOutput:
         self._last_frame = frame
         return cut
 
-    def _cut(self, last: Frame, done: int, session: FrameSession | AutoSession) -> Cut:
+    def _cut(self, last: Frame, done: int, session: BaseSession) -> Cut:
         return Cut(
             frames=done,
             pts=last.pts or 0,
             samples=samples_checksum(last),
             straight=self._reader.straight,
             tiles=self.tiles(session),
-            session=session.state if isinstance(session, AutoSession) else None,
+            session=session.state,
         )
 
     def take(self, item: Frame | Cut) -> None:
@@ -95,7 +93,7 @@ class ResumableOutput:
         else:
             self._finish(item, None)
 
-    def end(self, done: int, session: FrameSession | AutoSession) -> None:
+    def end(self, done: int, session: BaseSession) -> None:
         """All frames were encoded. A job of one segment needs no journal: joining it takes a moment."""
         if self._last_frame is not None and self._journal.entries:
             ended = {"notes": self._reader.notes, "damaged": self._reader.damaged}

@@ -1,14 +1,12 @@
 """The sharpening stage of a live job. Its tier, share of tiles, strength and switch can change at any time."""
 
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
-from acutance.choosing.automatic import AutoSession, AutoSharpener, Choice, open_sharpener
+from acutance.choosing.automatic import open_sharpener
 from acutance.engine import TILE_ENGINES, TileCounts
-from acutance.engine.base import check_strength
 from acutance.frame import Frame
-from acutance.sharpener import FrameSession
-from acutance.students.bundled import TIERS, find_student
+from acutance.sharpening.base import Choice, SharpenerOptions
 from acutance.students.spec import Student
 
 __all__ = ["Stage"]
@@ -19,7 +17,7 @@ class Stage:
 
     Args:
         model: as for :func:`acutance.choosing.automatic.open_sharpener`.
-        **options: those of :class:`acutance.sharpener.FrameSharpener`.
+        **options: those of :class:`acutance.Sharpener`.
 
     Attributes:
         tiers: tiers that can be used, the most expensive first; one empty name if a single student was given.
@@ -35,23 +33,15 @@ class Stage:
         AcutanceError: whatever opening the model raises.
     """
 
-    def __init__(self, model: str | Path | Student = "auto", **options: Any) -> None:
+    def __init__(self, model: str | Path | Student = "auto", **options: Unpack[SharpenerOptions]) -> None:
         self._sharpener = open_sharpener(model, **options)
-        self.tiers: tuple[str, ...] = ("",)
-        self.first = 0
-        if isinstance(self._sharpener, AutoSharpener):
-            self.tiers = TIERS[::-1]
-            self.first = self.tiers.index(self._sharpener.tier)
-            self._sharpener.prepare(self.tiers[self.first :])
-            first = self._sharpener.with_student(find_student(self._sharpener.tier).spec.name)
-            self.cost = tuple(float(find_student(tier).spec.shape.macs_per_pixel) for tier in self.tiers)
-        else:
-            first, self.cost = self._sharpener, (1.0,)
-        self.has_tiles = first.engine.name in TILE_ENGINES
-        self.threads = getattr(first.engine, "threads", 1)
+        self._sharpener.prepare()
+        self.tiers, self.first, self.cost = self._sharpener.tiers, self._sharpener.first_tier, self._sharpener.costs
+        self.has_tiles = self._sharpener.engine_name in TILE_ENGINES
+        self.threads = self._sharpener.threads
         self.enabled = True
         self.tier, self.share = self.first, 1.0
-        self._session: FrameSession | AutoSession = self._sharpener.session()
+        self._session = self._sharpener.session()
         self._counts = TileCounts()
 
     @property
@@ -66,12 +56,12 @@ class Stage:
 
     @strength.setter
     def strength(self, value: float) -> None:
-        self._sharpener.strength = check_strength(value)
+        self._sharpener.strength = value
 
     @property
     def choice(self) -> Choice | None:
         """The automatic choice of a student; None before the first frame, and if a single student was given."""
-        return self._session.choice if isinstance(self._session, AutoSession) else None
+        return self._session.choice
 
     @property
     def counts(self) -> TileCounts:
@@ -95,8 +85,7 @@ class Stage:
         if self.passes:
             self._counts = TileCounts()
             return frame
-        if isinstance(self._session, AutoSession):
-            self._session.tier = self.tiers[self.tier]
+        self._session.tier = self.tiers[self.tier]
         if self.has_tiles:
             self._session.tile_budget = None if self.share >= 1.0 else self.share
         sharp = self._session.frame(frame)
@@ -109,5 +98,6 @@ class Stage:
         self._session = self._sharpener.session()
 
     def close(self) -> None:
-        """Close the session. A second call does nothing."""
+        """Close the session and the sharpener. A second call does nothing."""
         self._session.close()
+        self._sharpener.close()

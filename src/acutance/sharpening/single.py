@@ -1,43 +1,44 @@
-"""Sharpen one picture, one frame, or the frames of a video, with one student."""
+"""Sharpen with one student."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acutance._util.closing import Closing
-from acutance.engine import TILE_ENGINES, Engine, Session, TileCounts, TileOptions, open_engine
-from acutance.engine.base import check_strength
-from acutance.errors import EngineError, UsageError
+from acutance.engine import TILE_ENGINES, Engine, Session, TileOptions, open_engine
+from acutance.errors import UsageError
 from acutance.frame import Frame, Plane
-from acutance.luma import add_luma_residual, luma_from_rgb
+from acutance.sharpening.base import BaseSession, BaseSharpener, Look, check_look
+from acutance.sharpening.pictures import Order, Picture, Pixels
 from acutance.students.bundled import find_student
 from acutance.students.spec import Student
 
-__all__ = ["FrameSession", "FrameSharpener", "check_picture"]
+__all__ = ["FrameSession", "FrameSharpener"]
 
 
-class FrameSharpener:
+class FrameSharpener(BaseSharpener):
     """A student and the engine that runs it.
 
-    model: a bundled model's name, the path of a student's file, or a loaded Student; a tier's name stands for its
-    student for undegraded x2 here (:class:`acutance.choosing.automatic.AutoSharpener` chooses).
-    engine: ``auto``, or one by name (:func:`acutance.engine.open_engine`).
-    strength: 0 (the input, bit for bit) to 2; 1 is what the student was trained for.
-    threads: for the engine; None for one per core.
+    Args:
+        model: A bundled model's name, the path of a student's file, or a loaded Student. A tier's name stands for its
+            student for undegraded x2 here; :class:`acutance.choosing.automatic.AutoSharpener` chooses.
+        engine: ``auto``, or one by name (:func:`acutance.engine.open_engine`).
+        strength: 0 (the input, bit for bit) to 2; 1 is what the student was trained for.
+        look: ``faithful``: a student of one weight set has no other. None means the same.
+        threads: For the engine; None for one per core.
+        threshold: Tiles of video less active than this, in 8-bit code values, pass through as they are. None for the
+            student's own, 0 to compute everything.
+        reuse: Tiles of video whose input did not change since the frame before keep their result, which is exact.
 
-    Two things matter to sequences of frames alone (:meth:`session`, :meth:`frames`, file jobs); pictures and single
-    frames are always computed whole:
+    An engine without tiles computes everything: ``threshold`` and ``reuse`` say what is in force. Pictures and single
+    frames are always computed whole.
 
-    threshold: tiles less active than this, in 8-bit code values, pass through as they are
-    (:class:`acutance.engine.TileOptions`). None for the student's own, 0 to compute everything.
-    reuse: tiles whose input did not change since the frame before keep their result, which is exact.
-
-    An engine without tiles (:data:`acutance.engine.TILE_ENGINES` have them) computes everything; the attributes
-    ``threshold`` and ``reuse`` say what is in force.
-    Raises ModelError, UsageError, EngineError: also for a threshold above 0 with an engine that has no tiles.
+    Raises:
+        ModelError: If the model is unknown or its file is not a student.
+        UsageError: If an option is out of range, or a threshold is given to an engine that has no tiles.
+        EngineError: If the engine cannot run here.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class FrameSharpener:
         *,
         engine: str = "auto",
         strength: float = 1.0,
+        look: Look | None = None,
         threads: int | None = None,
         threshold: int | None = None,
         reuse: bool = True,
@@ -54,108 +56,106 @@ class FrameSharpener:
             raise UsageError(f"threads must be at least 1, not {threads}")
         if threshold is not None:
             TileOptions(threshold)  # raises where it is out of range
-        self.strength = check_strength(strength)
         self.student = model if isinstance(model, Student) else find_student(model)
+        super().__init__(strength=strength, look=check_look(look, ("faithful",), self.student.spec.name))
         self.engine: Engine = open_engine(self.student, engine, threads=threads)
         tiles = self.engine.name in TILE_ENGINES
         if threshold and not tiles:
-            raise EngineError(
-                f"a threshold of {threshold} needs an engine that computes tile by tile ({', '.join(TILE_ENGINES)}), "
-                f"and {self.engine.name} is none"
+            self.engine.close()
+            raise UsageError(
+                f"a threshold of {threshold} needs an engine that computes tile by tile ({', '.join(TILE_ENGINES)}); "
+                f"{self.engine.name} computes whole frames"
             )
-        self.threshold = (self.student.spec.threshold if tiles else 0) if threshold is None else threshold
+        self.threshold: int = (self.student.spec.threshold if tiles else 0) if threshold is None else threshold
         self.reuse = reuse and tiles
 
     @property
     def name(self) -> str:
-        """The student's."""
+        """The student's name."""
         return self.student.spec.name
 
     @property
     def engine_name(self) -> str:
-        """The back end that runs it."""
+        """Name of the engine that runs the student."""
         return self.engine.name
+
+    @property
+    def threads(self) -> int:
+        """Threads that work on a frame."""
+        return self.engine.threads
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """The looks that the student has."""
+        return ("faithful",)
+
+    def identity(self) -> str:
+        """Return the student's name and a digest of its weights."""
+        found = hashlib.sha256(repr(self.student.spec.shape).encode())
+        for name, tensor in self.student.tensors().items():
+            found.update(name.encode() + tensor.tobytes())
+        return f"{self.name} {found.hexdigest()[:16]}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} on {self.engine.name}, strength {self.strength:g}>"
 
     def __call__(
         self,
-        picture: NDArray[np.uint8] | NDArray[np.uint16],
+        picture: Pixels,
         *,
-        scaled_by: float = 1.0,  # noqa: ARG002
+        out: Pixels | None = None,
+        order: Order = "rgb",
+        scaled_by: float = 1.0,  # noqa: ARG002 - there is no student to choose
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Sharpen a picture of full-range code values.
-
-        picture: H x W (grey) or H x W x 3 (RGB), uint8 or uint16 (0..65535). scaled_by: what it is known
-        to have been, of interest where there is a student to choose
-        (:class:`acutance.choosing.automatic.AutoSharpener`). Returns the same shape and type; of RGB only the luma
-        changes. For planes of video, which are mostly limited-range, use :meth:`frame`.
-        """
-        check_picture(picture)
-        if picture.ndim == 2:
-            return self.engine.process(picture, strength=self.strength, bit_depth=8 * picture.itemsize, full_range=True)
+        """Sharpen a picture; see :meth:`acutance.Sharpener.__call__`."""
+        self._check_open()
+        checked = Picture.of(picture, out, order)
         if self.strength == 0.0:
-            return picture.copy()
-        residual = self.engine.residual(luma_from_rgb(picture))
-        return add_luma_residual(picture, residual * np.float32(self.strength))
+            return checked.copy()
+        if not checked.grey:
+            return checked.add(self.engine.residual(checked.luma) * np.float32(self.strength))
+        apart = not np.may_share_memory(checked.samples, checked.out)
+        sharp = self.engine.process(
+            checked.samples,
+            strength=self.strength,
+            bit_depth=checked.bit_depth,
+            full_range=True,
+            out=checked.out if apart else None,
+        )
+        if not apart:
+            checked.out[...] = sharp
+        return checked.out
 
     def frame(self, frame: Frame, *, out: Plane | None = None) -> Frame:
-        """Sharpen a video frame by itself, all of it.
-
-        Returns a frame with a new luma plane (``out`` where given); all else is carried over.
-        """
+        """Sharpen a video frame by itself, all of it; see :meth:`acutance.Sharpener.frame`."""
+        self._check_open()
         luma = self.engine.process(
             frame.luma, strength=self.strength, bit_depth=frame.bit_depth, full_range=frame.full_range, out=out
         )
         return frame.with_luma(luma)
 
-    def session(
-        self,
-        *,
-        tile_budget: float | None = None,
-        time_budget: float | None = None,
-    ) -> "FrameSession":
-        """A session on the frames of one video, which come in order; to be closed, as by ``with``.
-
-        tile_budget: no more than this share of a frame's tiles is computed, 0 to 1: the most active ones.
-        time_budget: no longer than so many seconds a frame.
-        Raises UsageError for values out of range, EngineError for a budget that the engine does not have.
-        """
+    def session(self, *, tile_budget: float | None = None, time_budget: float | None = None) -> "FrameSession":
+        """Open a session on the frames of one video; see :meth:`acutance.Sharpener.session`."""
+        self._check_open()
         options = TileOptions(self.threshold, tile_budget, time_budget, self.reuse)
         return FrameSession(self, self.engine.session(options), options)
 
-    def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Sharpen the frames of one video one by one, as they are asked for, in a session."""
-        with self.session() as session:
-            for frame in frames:
-                yield session.frame(frame)
+    def close(self) -> None:
+        """Release the engine. May be called twice."""
+        super().close()
+        self.engine.close()
 
 
-def check_picture(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Raises UsageError for anything but H x W or H x W x 3, uint8 or uint16."""
-    if not isinstance(picture, np.ndarray) or picture.dtype not in (np.uint8, np.uint16):
-        kind = getattr(picture, "dtype", type(picture).__name__)
-        raise UsageError(f"a picture is a uint8 or uint16 array, not {kind}")
-    if picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)) or picture.size == 0:
-        raise UsageError(f"a picture is H x W or H x W x 3, not of shape {picture.shape}")
-
-
-class FrameSession(Closing):
-    """Sharpens the frames of one video one after the other; made by :meth:`FrameSharpener.session`.
-
-    For one thread at a time. A change of size, format or of the sharpener's strength begins afresh.
-    """
+class FrameSession(BaseSession):
+    """Sharpens the frames of one video with one student; made by :meth:`FrameSharpener.session`."""
 
     def __init__(self, sharpener: FrameSharpener, session: Session, options: TileOptions) -> None:
+        super().__init__()
         self._sharpener, self._session, self._options = sharpener, session, options
-        self._totals = TileCounts()
 
     @property
     def tile_budget(self) -> float | None:
-        """The largest share of a frame's tiles that is computed, the most active ones; None for all. May be set, and
-        holds from the next frame on; setting raises UsageError out of 0 to 1, EngineError for an engine without tiles.
-        """
+        """Largest share of a frame's tiles that is computed; see :attr:`BaseSession.tile_budget`."""
         return self._options.tile_budget
 
     @tile_budget.setter
@@ -165,21 +165,8 @@ class FrameSession(Closing):
             self._session.set_options(options)
             self._options = options
 
-    @property
-    def counts(self) -> TileCounts:
-        """What became of the last frame's tiles; all zero before the first."""
-        return self._session.counts
-
-    @property
-    def totals(self) -> TileCounts:
-        """The same of all frames so far."""
-        return self._totals
-
     def frame(self, frame: Frame, *, out: Plane | None = None) -> Frame:
-        """Sharpen the next frame: a frame with a new luma plane (``out`` where given); all else is carried over.
-
-        Raises EngineError for planes that do not fit, and once the session is closed.
-        """
+        """Sharpen the next frame; see :meth:`BaseSession.frame`."""
         luma = self._session.process(
             frame.luma,
             strength=self._sharpener.strength,
@@ -187,11 +174,12 @@ class FrameSession(Closing):
             full_range=frame.full_range,
             out=out,
         )
-        self._totals += self._session.counts
+        self._counts = self._session.counts
+        self._totals += self._counts
         return frame.with_luma(luma)
 
     def reset(self) -> None:
-        """Forget the last frame, as after a seek. ``totals`` goes on."""
+        """Forget the last frame. ``totals`` keeps counting."""
         self._session.reset()
 
     def close(self) -> None:
