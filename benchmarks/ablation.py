@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from _results import load_json, save_json, update_between, versions_of
+from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.quality import evaluate_set
 from acutance.evaluate.restorers import StudentRestorer
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             update_between(options.update, BEGIN, END, text)
     except AcutanceError as error:
         print(f"ablation: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

@@ -32,6 +32,7 @@ from _calls.tables import tables
 from _calls.vmaf import MODEL, find_ffmpeg, vmaf
 from _results import load_json, save_json, update_between, versions_of
 from acutance.choosing.automatic import open_sharpener
+from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError, UsageError
 from acutance.frame import Frame
 from acutance.metrics import FlickerMeter, gmsd, psnr, ssim
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             update_between(options.update_readme, BEGIN, END, text)
     except AcutanceError as error:
         print(f"calls: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

@@ -30,6 +30,7 @@ from _results import load_json, save_json, update_between, versions_of
 from _speed.clips import slide_show
 from _speed.setting import TEST_CLIPS, VAL_CLIPS
 from acutance.choosing.automatic import AutoSharpener
+from acutance.cli.exit_codes import exit_code
 from acutance.degrade import crop_to_multiple, down_up, encode_decode, resize, rgb_from_yuv420, yuv420_from_rgb
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.table import render
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             update_between(options.update_readme, BEGIN, END, text)
     except AcutanceError as error:
         print(f"harm: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

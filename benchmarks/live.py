@@ -29,6 +29,7 @@ from _results import load_json, save_json, update_between, versions_of
 from _speed.clips import timing_clip
 from _speed.setting import Setting, clip_path
 from acutance._util.av import av
+from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.table import render
 from acutance.frame import Frame
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             update_between(options.update_readme, BEGIN, END, text)
     except AcutanceError as error:
         print(f"live: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from _results import load_json, save_json, update_between, versions_of
+from acutance.cli.exit_codes import exit_code
 from acutance.degrade import crop_to_multiple, down_up
 from acutance.errors import AcutanceError, InputNotFoundError, UsageError
 from acutance.evaluate.quality import SetResult, evaluate_set
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"updated {options.update_readme}")
     except AcutanceError as error:
         print(f"quality: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

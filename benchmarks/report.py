@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from _results import load_json, save_json, versions_of
+from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.quality import evaluate_set
 from acutance.evaluate.restorers import InputRestorer, ReportRestorer, Restorer, StudentRestorer, TeacherRestorer
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         PAGE.write_text(page(load_json(options.out)), encoding="utf-8")
     except AcutanceError as error:
         print(f"report: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     print(PAGE)
     return 0
 

@@ -30,6 +30,7 @@ from _speed.picture import draw
 from _speed.setting import TARGET_SET, Section, Setting, threads_here
 from _speed.tables import tables, targets_table
 from acutance._util.machine import processor_name
+from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"updated {options.update_readme}")
     except AcutanceError as error:
         print(f"speed: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from _calls import TEST_CLIPS, VAL_CLIPS, Truth, read_truth
 from _results import load_json, save_json, update_between, versions_of
+from acutance.cli.exit_codes import exit_code
 from acutance.degrade import Yuv420, encode_decode, resize, rgb_from_yuv420
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.quality import evaluate_set
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             update_between(options.update_page, BEGIN, END, text)
     except AcutanceError as error:
         print(f"teachers: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

@@ -16,12 +16,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from acutance.cli.exit_codes import EXIT_CODES
+
 PAGE = Path(__file__).resolve().parent / "api.md"
 
 MODULES = (
     ("acutance", "The class most programs need, and what it gives and takes"),
-    ("acutance.sharpener", "One student"),
+    ("acutance.sharpening.base", "Sharpeners and sessions"),
+    ("acutance.sharpening.single", "One student"),
+    ("acutance.sharpening.stream", "Raw video"),
     ("acutance.choosing.automatic", "The student that a picture or a stream needs"),
+    ("acutance.choosing.chooser", "How it is chosen"),
     ("acutance.jobs.pipeline", "File jobs"),
     ("acutance.live", "Live jobs"),
     ("acutance.io", "Files, frames, sources and sinks"),
@@ -34,7 +39,7 @@ MODULES = (
     ("acutance.degrade", "What a call does to a picture"),
     ("acutance.training.distill.options", "What a training run is"),
     ("acutance.training.distill.run", "A training run"),
-    ("acutance.errors", "Everything that can go wrong, with the exit code of the command line"),
+    ("acutance.errors", "Everything that can go wrong"),
 )
 
 HEAD = """# API reference
@@ -95,7 +100,7 @@ def _has_docstring(value: Any) -> bool:
 def _object(name: str, value: Any, module: ModuleType) -> Iterator[str]:
     if inspect.isclass(value) and issubclass(value, BaseException):
         bases = ", ".join(base.__name__ for base in value.__bases__)
-        code = getattr(value, "exit_code", None)
+        code = EXIT_CODES.get(value)
         yield f"Inherits {bases}." + (f" Exit code {code}." if code is not None else "") + "\n"
         yield _docstring(value)
     elif inspect.isclass(value):

@@ -1,6 +1,7 @@
 """Dependencies point one way; importing costs next to nothing."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,18 @@ def test_torch_stays_on_the_training_side(path: Path) -> None:
 def test_only_one_module_imports_pyav(path: Path) -> None:
     if path != ROOT / "_util" / "av.py":
         assert not any(m.split(".")[0] == "av" for m in _imports(path, types=False)), path
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_error_of_the_library_names_a_command_line_flag(path: Path) -> None:
+    """The command line adds them (``cli/exit_codes.py``): a program that calls the library has none."""
+    if _part(path) == "cli":
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for part in ast.walk(node) if isinstance(node, ast.Raise) else ():
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                flags = re.findall(r"(?<!\S)--[a-z]+", part.value.partition("pip install")[0])
+                assert not flags, f"{path}:{part.lineno}: {flags}"
 
 
 def test_there_are_no_import_cycles() -> None:

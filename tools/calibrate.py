@@ -33,6 +33,7 @@ from _speed.clips import Luma, call_rung, rung_rates
 from _speed.seams import SeamMeter
 from _speed.setting import VAL_CLIPS, Setting, clip_path, threads_here
 from acutance._util.machine import processor_name
+from acutance.cli.exit_codes import exit_code
 from acutance.degrade import crop_to_multiple, down_up, resize, yuv420_from_rgb
 from acutance.engine import Engine, TileCounts, TileOptions, open_engine
 from acutance.engine.tiles import tile_side
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 write_threshold(bundled_models()[name], result["threshold"])
     except AcutanceError as error:
         print(f"calibrate: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

@@ -35,6 +35,7 @@ from acutance.choosing.factor_classifier import (
     reach_features,
     told_factor,
 )
+from acutance.cli.exit_codes import exit_code
 from acutance.degrade import (
     DegradationMix,
     crop_to_multiple,
@@ -102,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
     except AcutanceError as error:
         print(f"reach: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     save_json(found, options.out)
     print(json.dumps({k: found[k] for k in ("training", "validation")}, indent=1))
     if options.write:

@@ -32,6 +32,7 @@ from _packages.platforms import PLATFORMS, built_by_configuration, dependencies,
 from _packages.processors import engine_on_arm, old_processors
 from _packages.tables import LIMIT, tables
 from _results import load_json, save_json, update_between, versions_of
+from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             update_between(options.update_readme, BEGIN, END, text)
     except AcutanceError as error:
         print(f"packages: {error}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError, InputNotFoundError
 from acutance.students.bundled import bundled_models
 from acutance.students.spec import Student, StudentSpec, load_student, save_student
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(line)
     except AcutanceError as error:
         print(error, file=sys.stderr)
-        return error.exit_code
+        return exit_code(error)
     return 0
 
 

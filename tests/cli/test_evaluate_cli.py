@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from acutance.cli.exit_codes import exit_code
 from acutance.cli.main import main
 from acutance.errors import UsageError
 from acutance.students.spec import save_student
@@ -94,12 +95,12 @@ def test_picture_without_reference_shows_the_change(
 
 def test_mismatched_reference_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a, b = make_clip(tmp_path / "a.mp4"), make_clip(tmp_path / "b.mp4", size=(80, 48))
-    assert main(["evaluate", str(a), "--reference", str(b), "--progress", "none"]) == UsageError.exit_code
+    assert main(["evaluate", str(a), "--reference", str(b), "--progress", "none"]) == exit_code(UsageError)
     error = one_line(capsys)
     assert "64x48" in error
     assert "80x48" in error
     c = make_clip(tmp_path / "c.mp4", pts=[0, 512, 1024])
-    assert main(["evaluate", str(a), "--reference", str(c), "--progress", "none"]) == UsageError.exit_code
+    assert main(["evaluate", str(a), "--reference", str(c), "--progress", "none"]) == exit_code(UsageError)
     assert "10 frames" in one_line(capsys)
 
 

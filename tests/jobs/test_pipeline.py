@@ -1,6 +1,7 @@
 """File jobs: every frame, from file to file, and nothing half-written."""
 
 import io
+import logging
 import threading
 import time
 from fractions import Fraction
@@ -12,10 +13,11 @@ import pytest
 from acutance import Sharpener
 from acutance._util.background import Consumer, Producer
 from acutance.engine import TileCounts
-from acutance.errors import OutputError, UsageError
+from acutance.errors import OutputError, TruncatedInputWarning, UsageError
 from acutance.frame import Frame
 from acutance.io import VideoReader, Y4MReader, Y4MWriter
 from acutance.jobs.pipeline import sharpen_stream, sharpen_video
+from acutance.sharpening.single import FrameSharpener
 from io_clips import frame_times, make_clip
 
 
@@ -216,3 +218,20 @@ def test_a_consumer_works_on_everything_in_order_or_raises() -> None:
         for i in range(50):
             failing.put(i)
         failing.finish()
+
+
+def test_a_clip_that_breaks_off_is_warned_of_and_notes_are_logged(
+    tmp_path: Path, student_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = make_clip(tmp_path / "whole.mkv", pts=[512 * i for i in range(24)]).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    sharpener = FrameSharpener(student_file, engine="numpy")
+    with (
+        caplog.at_level(logging.INFO, logger="acutance"),
+        pytest.warns(TruncatedInputWarning, match=r"cut\.mkv: .*; the \d+ frames that could be read were kept"),
+    ):
+        report = sharpen_video(sharpener, tmp_path / "cut.mkv", tmp_path / "out.mkv")
+    assert report.damaged
+    assert [r.getMessage() for r in caplog.records if r.name == "acutance.jobs.pipeline"] == [
+        f"{report.source}: {note}" for note in report.notes
+    ]

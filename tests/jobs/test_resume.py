@@ -16,6 +16,7 @@ import pytest
 
 from acutance import Sharpener
 from acutance._util.av import av
+from acutance.cli.exit_codes import exit_code
 from acutance.degrade import resize
 from acutance.errors import Cancelled, OutputError, OutputExistsError, ResumeError, UnsupportedMediaError, UsageError
 from acutance.io import VideoReader
@@ -584,7 +585,7 @@ def test_another_process_is_refused_too(sharpener: Sharpener, student_file: Path
             outcome.append(subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False))
 
     sharpener.video(uneven, target, segment_frames=SEGMENT, progress=meanwhile)
-    assert outcome[0].returncode == OutputError.exit_code
+    assert outcome[0].returncode == exit_code(OutputError)
     assert outcome[0].stderr.splitlines() == [f"acutance: {target}: another job is writing it"]
 
 
@@ -621,7 +622,7 @@ def test_an_unfinished_job_is_neither_gone_on_with_nor_thrown_away_unasked(
     target = tmp_path / "out.mp4"
     stopped(sharpener, uneven, target, 30)
     before = {path.name: path.read_bytes() for path in job_folder(target).iterdir()}
-    with pytest.raises(OutputExistsError, match="--resume goes on with it, --overwrite starts over"):
+    with pytest.raises(OutputExistsError, match="resume it or discard it"):
         sharpener.video(uneven, target, segment_frames=SEGMENT)
     assert {path.name: path.read_bytes() for path in job_folder(target).iterdir()} == before
     report = sharpener.video(uneven, target, segment_frames=SEGMENT, overwrite=True)
@@ -680,7 +681,7 @@ def test_a_name_of_the_longest_kind_has_a_folder(sharpener: Sharpener, uneven: P
 def test_ctrl_c_says_what_is_kept(sharpener: Sharpener, uneven: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     said = _stop_behind(sharpener, uneven, target, 3)
-    assert said == f"stopped; the first 24 frames of {target} are kept: --resume goes on from there"
+    assert said == f"stopped; the first 24 frames of {target} are kept and can be resumed"
     assert names(tmp_path) == [job_folder(target).name]
     assert names(job_folder(target)) == ["000000.segment", "000001.segment", "000002.segment", "journal", "lock"]
 
@@ -701,7 +702,7 @@ def test_a_full_disk_keeps_what_is_finished(
         add(self, packet)
 
     monkeypatch.setattr(SegmentWriter, "add", full)
-    expected = r"out\.mp4: cannot be written: the disk is full; its first 16 frames are kept: --resume goes on"
+    expected = r"out\.mp4: cannot be written: the disk is full; its first 16 frames are kept and can be resumed"
     with pytest.raises(OutputError, match=expected):
         sharpener.video(uneven, target, segment_frames=SEGMENT)
     assert names(job_folder(target)) == ["000000.segment", "000001.segment", "journal", "lock"]
@@ -771,9 +772,9 @@ def test_the_command_line_goes_on_and_says_so(
         sharpener, Path("a.mp4"), Path("a-sharp.mp4"), SEGMENT_FRAMES + 50,
         segment_frames=SEGMENT_FRAMES, preset="ultrafast",
     )  # fmt: skip
-    assert main(command) == OutputExistsError.exit_code
-    assert "--resume goes on with it, --overwrite starts over" in capsys.readouterr().err
-    assert main([*command, "--resume", "--crf", "30"]) == ResumeError.exit_code
+    assert main(command) == exit_code(OutputExistsError)
+    assert "resume it or discard it; --resume continues, --overwrite replaces what is there" in capsys.readouterr().err
+    assert main([*command, "--resume", "--crf", "30"]) == exit_code(ResumeError)
     assert capsys.readouterr().err.count("\n") == 1
     assert main([*command, "--resume", "--progress", "json"]) == 0
     out, err = capsys.readouterr()
@@ -827,5 +828,5 @@ def test_ctrl_c_in_one_of_several_jobs_ends_them_all(
         raise Cancelled("stopped; the first 250 frames are kept")
 
     monkeypatch.setattr(pipeline, "sharpen_video", stop)
-    assert main(["sharpen", "in", "-m", str(student_file)]) == Cancelled.exit_code
+    assert main(["sharpen", "in", "-m", str(student_file)]) == exit_code(Cancelled)
     assert len(jobs) == 1

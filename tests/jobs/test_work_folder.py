@@ -11,6 +11,7 @@ import pytest
 
 from acutance._util.lock import FileLock
 from acutance._util.work_folder import ForeignFolderError, WorkFolder, read_plain
+from acutance.cli.exit_codes import exit_code
 from acutance.cli.main import main
 from acutance.errors import OutputError
 from acutance.jobs.journal import job_folder
@@ -56,7 +57,7 @@ def test_a_link_in_place_of_the_folder_costs_nothing_where_it_points(
         (home / name).write_text(f"my {name}")
     Path(".talk-sharp.mp4.acutance").symlink_to("../home")
     before = tree(talk.parent.parent)
-    assert sharpen(student_file, *options) == OutputError.exit_code
+    assert sharpen(student_file, *options) == exit_code(OutputError)
     assert tree(talk.parent.parent) == before
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -76,7 +77,7 @@ def test_a_real_folder_of_that_name_keeps_somebodys_files(
     for name in names:
         (folder / name).write_text(f"my {name}")
     before = tree(talk.parent)
-    assert sharpen(student_file, *options) == OutputError.exit_code
+    assert sharpen(student_file, *options) == exit_code(OutputError)
     assert tree(talk.parent) == before
     assert "no job of acutance made" in capsys.readouterr().err
 
@@ -94,7 +95,7 @@ def test_a_link_in_the_folder_neither_creates_nor_changes_what_it_points_to(
     folder.mkdir()
     (folder / name).symlink_to(home / points_to)
     before = tree(talk.parent.parent)
-    assert sharpen(student_file) == OutputError.exit_code
+    assert sharpen(student_file) == exit_code(OutputError)
     assert tree(talk.parent.parent) == before
 
 
@@ -104,7 +105,7 @@ def test_a_pipe_in_the_folder_neither_hangs_nor_goes(talk: Path, student_file: P
     folder = job_folder("talk-sharp.mp4")
     folder.mkdir()
     os.mkfifo(folder / name)
-    assert sharpen(student_file) == OutputError.exit_code
+    assert sharpen(student_file) == exit_code(OutputError)
     assert [path.name for path in folder.iterdir()] == [name]
 
 
@@ -116,7 +117,7 @@ def test_a_second_name_of_a_file_of_somebody_is_left_alone(talk: Path, student_f
     folder.mkdir()
     (folder / name).hardlink_to(mine)
     before = tree(talk.parent)
-    assert sharpen(student_file) == OutputError.exit_code
+    assert sharpen(student_file) == exit_code(OutputError)
     assert tree(talk.parent) == before
 
 
@@ -124,7 +125,7 @@ def test_a_plain_file_of_the_folders_name_is_named(
     talk: Path, student_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job_folder("talk-sharp.mp4").write_text("mine")
-    assert sharpen(student_file) == OutputError.exit_code
+    assert sharpen(student_file) == exit_code(OutputError)
     assert ".talk-sharp.mp4.acutance is not a folder" in capsys.readouterr().err
     assert job_folder("talk-sharp.mp4").read_text() == "mine"
 
@@ -161,7 +162,7 @@ def test_an_export_leaves_somebodys_files_alone(talk: Path, student_file: Path) 
         (home / name).write_text(f"my {name}")
     Path(f".{hashlib.sha256(b'out.onnx').hexdigest()[:16]}.acutance-export").symlink_to(home)
     before = tree(talk.parent.parent)
-    assert main(["export", str(student_file), "out.onnx"]) == OutputError.exit_code
+    assert main(["export", str(student_file), "out.onnx"]) == exit_code(OutputError)
     assert tree(talk.parent.parent) == before
 
 

@@ -23,6 +23,7 @@ from PIL import Image
 import acutance
 from acutance import Sharpener, bundled_models, load_student
 from acutance._util.av import av
+from acutance.cli.exit_codes import exit_code
 from acutance.cli.main import VERBS
 from acutance.engine import available_engines, open_engine
 from acutance.errors import MissingExtraError
@@ -167,7 +168,7 @@ class Installed(unittest.TestCase):
             "live": ("live", clip, "--to", "window"),
             "virtualcam": ("live", clip, "--to", "virtualcam"),
         }.items():
-            said = self.acutance(*command, code=MissingExtraError.exit_code).stderr
+            said = self.acutance(*command, code=exit_code(MissingExtraError)).stderr
             assert said.rstrip().splitlines()[-1].endswith(f"pip install 'acutance[{extra}]'"), said
             assert "Traceback" not in said, said
 
@@ -183,7 +184,7 @@ class Installed(unittest.TestCase):
     @unittest.skipUnless(PURE, "the engine is there")
     def test_without_the_engine_asking_for_it_is_an_error_that_says_what_to_do(self) -> None:
         arguments = ("sharpen", self.picture(), "never.png", "--engine", "native")
-        said = self.acutance(*arguments, code=MissingExtraError.exit_code).stderr
+        said = self.acutance(*arguments, code=exit_code(MissingExtraError)).stderr
         assert "pip install --force-reinstall --no-deps acutance" in said, said
         assert not (self.folder / "never.png").exists()
 

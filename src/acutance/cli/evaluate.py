@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from acutance.cli.engines import EngineOption
+from acutance.cli.exit_codes import exit_code
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import InputNotFoundError, TruncatedInputWarning, UsageError
 
@@ -256,7 +257,7 @@ def _file(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"])
         _write_sheet(outputs["sheet"], collector, f"{target.name}, luma")
     if result.damaged:
         print(f"acutance: warning: {result.damaged}; what could be read was measured", file=sys.stderr)
-        return TruncatedInputWarning.exit_code
+        return exit_code(TruncatedInputWarning)
     return 0
 
 

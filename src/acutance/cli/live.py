@@ -15,6 +15,7 @@ import tyro
 
 from acutance.cli.durations import seconds
 from acutance.cli.engines import EngineOption
+from acutance.cli.exit_codes import exit_code
 from acutance.cli.live_output import LiveOutput, status_line
 from acutance.cli.progress import ProgressMode
 from acutance.errors import AcutanceError, UsageError
@@ -136,7 +137,7 @@ def run(options: Options) -> int:
         finally:
             output.end()
     output.summary(report)
-    return next((error.exit_code for error in report.failed.values()), 0)
+    return next((exit_code(error) for error in report.failed.values()), 0)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The command line: finds the verb, turns errors into one line and an exit code. Nothing imports this package."""
 
 import contextlib
+import dataclasses
 import importlib
 import os
 import sys
@@ -9,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from acutance import __version__
+from acutance.cli.exit_codes import exit_code, explain
 from acutance.errors import AcutanceError, Cancelled, OutputError, UsageError
 
 __all__ = ["VERBS", "main"]
@@ -57,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # at exit, a reader that has gone away could not be told from an error
         return code
     except KeyboardInterrupt as error:  # Cancelled is one, and says more
-        _fail(str(error) or "stopped; nothing unfinished was left behind", Cancelled.exit_code)
-        return _leave(Cancelled.exit_code)
+        _fail(_explain(error, arguments) or "stopped; nothing unfinished was left behind", exit_code(Cancelled))
+        return _leave(exit_code(Cancelled))
     except AcutanceError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(_explain(error, arguments), exit_code(error))
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); there is nobody left to tell, and Python must not try at exit.
         with contextlib.suppress(OSError, ValueError):
@@ -68,7 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:  # what no layer below expected: still one line, with the file where it has one
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", OutputError.exit_code)
+        return _fail(f"{where}{error.strerror or error}", exit_code(OutputError))
+
+
+def _explain(error: BaseException, arguments: Sequence[str] | None) -> str:
+    verb = next(iter(sys.argv[1:] if arguments is None else arguments), "")
+    options = getattr(sys.modules.get(f"acutance.cli.{verb}"), "Options", None)
+    return explain(error, set() if options is None else {field.name for field in dataclasses.fields(options)})
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -80,7 +88,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     verb, *rest = arguments
     if verb not in VERBS:
-        return _fail(f"unknown verb {verb!r}; known: {', '.join(VERBS)}", UsageError.exit_code)
+        return _fail(f"unknown verb {verb!r}; known: {', '.join(VERBS)}", exit_code(UsageError))
     return _run(verb, rest)
 
 

@@ -1,7 +1,7 @@
 """``acutance sharpen``."""
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,6 +9,7 @@ import tyro
 
 from acutance.cli.durations import seconds
 from acutance.cli.engines import EngineOption
+from acutance.cli.exit_codes import exit_code, explain
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.cli.targets import plan_jobs, split_paths
 from acutance.errors import (
@@ -130,8 +131,8 @@ def run(options: Options) -> int:
         except AcutanceError as error:
             if len(jobs) == 1:
                 raise
-            print(f"acutance: {error}", file=sys.stderr)
-            code = error.exit_code
+            print(f"acutance: {explain(error, {field.name for field in fields(options)})}", file=sys.stderr)
+            code = exit_code(error)
     return code
 
 
@@ -234,12 +235,7 @@ def _tell(report: "JobReport", progress: JobProgress) -> int:
     if report.damaged:
         if not report.frames:
             raise CorruptInputError(f"{report.source}: {report.damaged}; not one frame could be read")
-        print(
-            f"acutance: warning: {report.source}: {report.damaged}; the {report.frames} frames that could be read "
-            "were kept",
-            file=sys.stderr,
-        )
-        return TruncatedInputWarning.exit_code
+        return exit_code(TruncatedInputWarning)
     return 0
 
 

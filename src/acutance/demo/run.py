@@ -90,7 +90,7 @@ def run_demo(
     video, picture, result_file = (folder / n for n in ("before-after.mp4", "before-after.png", "result.json"))
     for path in (video, picture, result_file):
         if path.exists() and not overwrite:
-            raise OutputExistsError(f"{path}: exists; --overwrite replaces it, --out names another folder")
+            raise OutputExistsError(f"{path}: exists already").offering("overwrite", "out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -263,7 +263,7 @@ def _check_targets(targets: Sequence[Path], kind: Format, overwrite: bool) -> No
         if target.is_dir():
             raise OutputError(f"{target}: is a folder, not a file name")
         if os.path.lexists(target) and not overwrite:
-            raise OutputExistsError(f"{target}: exists already (overwriting was not asked for)")
+            raise OutputExistsError(f"{target}: exists already").offering("overwrite")
         if target.exists() and not path.exists():
             raise OutputExistsError(f"{target}: exists, and does not belong to {path.name}; choose another name")
     for other in FORMATS.values():

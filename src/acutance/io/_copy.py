@@ -56,7 +56,7 @@ class _Copy:
         return self._stream
 
     def convert(self, packet: "Packet[Any]", shift: Fraction) -> Iterator["Packet[Any]"]:
-        ticks = round(shift / packet.time_base)
+        ticks = round(shift / time_unit(packet))
         if packet.pts is not None:
             packet.pts += ticks
         if packet.dts is not None:

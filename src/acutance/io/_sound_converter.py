@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from acutance._util.av import av
+from acutance._util.av import av, time_unit
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -122,8 +122,8 @@ class SoundConverter:
                 self._rate,
                 frame_size=self.stream.codec_context.frame_size or 1024,
             )
-        if block.pts is not None and block.time_base is not None:
-            place = (block.pts * block.time_base + shift) * block.sample_rate
+        if block.pts is not None and block.time_base:
+            place = (block.pts * time_unit(block) + shift) * block.sample_rate
             off = place - self._next * Fraction(block.sample_rate, self._rate)
             if off > _TOLERANCE * block.sample_rate:
                 yield from self._silence(block, int(off))

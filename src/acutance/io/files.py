@@ -200,7 +200,7 @@ class AtomicOutput:
                 # Renaming onto a device or pipe would put a plain file in its place.
                 raise OutputError(f"{self.path}: is not a regular file")
             if self.path.exists() and not self.overwrite:
-                raise OutputExistsError(f"{self.path}: exists already (overwriting was not asked for)")
+                raise OutputExistsError(f"{self.path}: exists already").offering("overwrite")
             if not self.path.parent.is_dir():
                 raise OutputError(f"{self.path}: there is no folder {self.path.parent}")
         except OSError as error:
@@ -230,7 +230,7 @@ class AtomicOutput:
             return
         try:
             if not self.overwrite and self.final.exists():
-                raise OutputExistsError(f"{self.path}: appeared while the job ran (overwriting was not asked for)")
+                raise OutputExistsError(f"{self.path}: appeared while the job ran").offering("overwrite")
             flush_to_disk(self.temporary)
             if self.before_commit is not None:
                 self.before_commit()

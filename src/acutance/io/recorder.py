@@ -57,7 +57,7 @@ class Recorder(LiveSink):
         if any(same_file(self.path, source) for source in inputs):
             raise OutputExistsError(f"{self.path}: is what is being played; record into another file")
         if self.path.exists() and not overwrite:
-            raise OutputExistsError(f"{self.path}: exists; overwriting must be asked for")
+            raise OutputExistsError(f"{self.path}: exists already").offering("overwrite")
         self._wanted = (encoder, crf, bitrate, preset)
         self.with_sound = sound
         self._sounds: queue.Queue[tuple[Any, float]] = queue.Queue(_SOUND_WAITING)

@@ -153,14 +153,13 @@ class Journal:
         begun = bool(contents.entries) and not contents.is_done(self.final)
         if begun and not self._resume and not self._overwrite:
             raise OutputExistsError(
-                f"{self.target}: an unfinished job of {contents.entries[-1].frames} frames lies beside it: "
-                "--resume goes on with it, --overwrite starts over"
-            )
+                f"{self.target}: an unfinished job of {contents.entries[-1].frames} frames lies beside it; "
+                "resume it or discard it"
+            ).offering("resume", "overwrite")
         if contents.altered and not self._overwrite:
             raise ResumeError(
-                f"{self.target}: the journal of its unfinished job was altered, or is of another version; "
-                "--overwrite starts over"
-            )
+                f"{self.target}: the journal of its unfinished job was altered, or is of another version"
+            ).offering("overwrite")
         if begun and self._resume:
             self._go_on(contents)
         self._held().clear(keep={*([_JOURNAL] if self.entries else []), *(e.segment for e in self.entries)})
@@ -174,9 +173,9 @@ class Journal:
         found = _differences(contents.identity, self._identity)
         if found:
             raise ResumeError(
-                f"{self.target}: its unfinished job cannot go on: {'; '.join(found)}; "
-                "as it was it goes on, --overwrite starts over"
-            )
+                f"{self.target}: its unfinished job cannot be resumed: {'; '.join(found)}; "
+                "restore the original settings to resume, or discard the unfinished job"
+            ).offering("overwrite")
         self.entries = [*_good(self._held(), contents.entries)]
         if self.entries:
             self._overwrite |= contents.overwrite

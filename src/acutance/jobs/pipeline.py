@@ -1,17 +1,20 @@
 """File jobs: every frame of a video, or one picture, from file to file. Nothing is dropped, nothing half-written."""
 
+import functools
+import logging
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ParamSpec
 
 import numpy as np
 
 from acutance._util.background import Consumer, Producer
 from acutance.engine import TileCounts
-from acutance.errors import CorruptInputError, UsageError
+from acutance.errors import CorruptInputError, TruncatedInputWarning, UsageError
 from acutance.frame import Frame, Plane, luma_limits
 from acutance.io import VideoReader, Y4MReader, Y4MWriter, read_image, write_image
 from acutance.io._holding import AudioMode
@@ -27,6 +30,8 @@ __all__ = ["JobReport", "Progress", "sharpen_image", "sharpen_stream", "sharpen_
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all or 0 where unknown) after each frame, in the thread of the caller."""
 
+_log = logging.getLogger(__name__)
+_Arguments = ParamSpec("_Arguments")
 _QUEUE = 6  # frames between two stages: enough to even out key frames, few enough to stay out of memory's way
 
 
@@ -59,6 +64,23 @@ class JobReport:
         return (self.frames - (self.resumed_from or 0)) / self.seconds if self.seconds > 0 else 0.0
 
 
+def _announced(job: Callable[_Arguments, JobReport]) -> Callable[_Arguments, JobReport]:
+    """Have a job log its choices and notes, and warn of an input that broke off."""
+
+    @functools.wraps(job)
+    def announced(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> JobReport:
+        report = job(*args, **kwargs)
+        for line in (*(choice.reason for choice in report.choices), *report.notes):
+            _log.info("%s: %s", report.source, line)
+        if report.damaged and report.frames:
+            kept = f"{report.source}: {report.damaged}; the {report.frames} frames that could be read were kept"
+            warnings.warn(kept, TruncatedInputWarning, stacklevel=2)
+        return report
+
+    return announced
+
+
+@_announced
 def sharpen_image(
     sharpener: BaseSharpener,
     source: str | Path,
@@ -92,6 +114,7 @@ def sharpen_image(
     )
 
 
+@_announced
 def sharpen_video(
     sharpener: BaseSharpener,
     source: str | Path,
@@ -140,7 +163,7 @@ def sharpen_video(
         total = _frames_expected(reader, start, duration)
         if not isinstance(target, str | Path):
             if resume:
-                raise UsageError("a job whose output is a stream cannot go on: --resume needs a file")
+                raise UsageError("a job that writes a stream cannot be resumed; resuming needs a file")
             stream = Y4MWriter(target, rate=reader.info.average_rate)
             frames, session = _run(sharpener, reader, None, stream.write, split, total, progress)
             notes = [*reader.notes]
@@ -185,6 +208,7 @@ def sharpen_video(
         )
 
 
+@_announced
 def sharpen_stream(
     sharpener: BaseSharpener,
     source: BinaryIO,

@@ -120,11 +120,11 @@ def told_how_to_go_on(journal: Journal) -> Iterator[None]:
         if not journal.frames:
             raise
         raise Cancelled(
-            f"stopped; the first {journal.frames} frames of {journal.target} are kept: --resume goes on from there"
-        ) from error
+            f"stopped; the first {journal.frames} frames of {journal.target} are kept and can be resumed"
+        ).offering("resume") from error
     except OutputError as error:
         if not journal.frames:
             raise
-        raise OutputError(
-            f"{error}; its first {journal.frames} frames are kept: --resume goes on from there"
+        raise OutputError(f"{error}; its first {journal.frames} frames are kept and can be resumed").offering(
+            "resume"
         ) from error

@@ -40,9 +40,8 @@ def skip_past(reader: VideoReader, pts: int, checksum: int, *, seek: bool) -> No
     reader.rewind()
     if not _found(reader, pts, checksum):
         raise ResumeError(
-            f"{reader.path}: the frame at {float(time):.3f} s is not the one that was read there before; "
-            "--overwrite starts over"
-        )
+            f"{reader.path}: the frame at {float(time):.3f} s is not the one that was read there before"
+        ).offering("overwrite")
 
 
 def _found(reader: VideoReader, pts: int, checksum: int) -> bool:

@@ -136,8 +136,8 @@ def _index(path: Path, extradata: bytes, time_base: Fraction) -> list[_Record]:
             if bytes.fromhex(header["extradata"]) != extradata or Fraction(header["time_base"]) != time_base:
                 raise OutputError(
                     f"{path}: was encoded with other headers than this encoder writes now; "
-                    "the segments cannot become one stream (--overwrite starts over)"
-                )
+                    "the segments cannot become one stream"
+                ).offering("overwrite")
             offset = file.tell()
             while offset < size:
                 file.seek(offset)

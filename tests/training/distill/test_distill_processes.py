@@ -24,6 +24,7 @@ torch = pytest.importorskip("torch")
 if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
     pytest.skip("this build of torch comes without gloo", allow_module_level=True)
 
+from acutance.cli.exit_codes import exit_code  # noqa: E402
 from acutance.cli.main import main  # noqa: E402
 from acutance.errors import ConfigError, PeerError, UsageError  # noqa: E402
 from acutance.training.distill.checkpoint import load_checkpoint  # noqa: E402
@@ -246,7 +247,7 @@ def killed(root, tmp_path_factory):
 def test_a_killed_process_ends_the_other_with_the_address_and_a_good_checkpoint(killed):
     folder, port, (first, second) = killed
     assert second[0] == -signal.SIGKILL
-    assert first[0] == PeerError.exit_code
+    assert first[0] == exit_code(PeerError)
     (told,) = [line for line in first[1].splitlines() if line.startswith("acutance: ")]
     assert f"rank 0 of 2 at 127.0.0.1:{port}: the connection to another process is lost" in told
     assert "the same command everywhere goes on from there" in told
@@ -291,7 +292,7 @@ def test_a_process_that_hangs_is_given_up_within_the_time_out(root, tmp_path):
     finally:
         hanging.kill()
         hanging.communicate()
-    assert waiting.returncode == PeerError.exit_code
+    assert waiting.returncode == exit_code(PeerError)
     assert f"rank 0 of 2 at 127.0.0.1:{port}" in said
     assert "10000ms" in said
 
@@ -301,7 +302,7 @@ def test_other_pictures_on_one_machine_are_refused_and_named(root, tmp_path):
     other = make_root(tmp_path / "other")
     (other / "pictures" / "00.png").write_bytes((other / "pictures" / "01.png").read_bytes())
     for code, said in _two(tmp_path, root, other_root=other)[0]:
-        assert code == PeerError.exit_code
+        assert code == exit_code(PeerError)
         assert re.search(
             r"rank 1 \(on .*\) does not agree with rank 0 \(on .*\) on the (training|validation) pict", said
         )
@@ -312,7 +313,7 @@ def test_other_pictures_on_one_machine_are_refused_and_named(root, tmp_path):
 def test_weights_that_have_drifted_apart_are_not_written(root, tmp_path):
     moment = "if n == 9: next(self.student.parameters()).data[0, 0, 0, 0] += 1e-6"
     for code, said in _two(tmp_path, root, moment=moment)[0]:
-        assert code == PeerError.exit_code
+        assert code == exit_code(PeerError)
         assert "on the weights after step 16" in said
     assert _last(tmp_path / "run").step == 8
 
@@ -323,7 +324,7 @@ def test_an_error_of_one_process_is_told_by_the_other(root, tmp_path):
     (tmp_path / "other" / "pictures" / "03.png").write_bytes(b"not a picture")
     (first, second), _ = _two(tmp_path, root, other_root=tmp_path / "other")
     assert "03.png" in second[1]
-    assert first[0] == PeerError.exit_code
+    assert first[0] == exit_code(PeerError)
     (told,) = [line for line in first[1].splitlines() if line.startswith("acutance: ")]
     assert "rank 1 has ended: " in told
     assert "03.png" in told
@@ -413,7 +414,7 @@ def launched(root, tmp_path, monkeypatch):
 def test_a_master_that_does_not_answer_is_named_within_the_time_out(launched, capsys):
     command, port = launched
     started = time.monotonic()
-    assert main(command) == PeerError.exit_code
+    assert main(command) == exit_code(PeerError)
     assert time.monotonic() - started < 20
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -424,14 +425,14 @@ def test_a_master_whose_peers_do_not_come_names_them(launched, capsys, monkeypat
     command, port = launched
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert main(command) == PeerError.exit_code
+    assert main(command) == exit_code(PeerError)
     said = capsys.readouterr().err
     assert f"rank 0 of 3 at 127.0.0.1:{port}: ranks 1, 2 did not come within 2 s" in said
 
 
 def test_fresh_is_refused_where_it_would_be_so_again_and_again(launched, capsys, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
-    assert main([*launched[0], "--fresh"]) == UsageError.exit_code
+    assert main([*launched[0], "--fresh"]) == exit_code(UsageError)
     assert "--max-restarts 0" in capsys.readouterr().err
 
 

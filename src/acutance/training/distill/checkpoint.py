@@ -73,7 +73,7 @@ def load_checkpoint(path: Path, options: Recipe) -> Checkpoint:
         raise ModelError(f"{path}: not a checkpoint of a training run: {first_line(error)}") from error
     if digest != options.sha256:
         changed = _differences(stored, options.to_dict())
-        raise ConfigError(f"{path}: is of a run with other options ({changed}); choose another --out, or --fresh")
+        raise ConfigError(f"{path}: is of a run with other options ({changed})").offering("out", "fresh")
     return checkpoint
 
 

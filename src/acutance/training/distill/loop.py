@@ -79,7 +79,7 @@ def train(
     state = load_checkpoint(last, options) if processes.first and last.exists() else snapshot(step=0)
     state = Checkpoint(**processes.broadcast(vars(state)))
     if state.data_sha256 != pairs.digest:
-        raise ConfigError(f"{last}: was trained on other pictures than those there are now; --fresh starts over")
+        raise ConfigError(f"{last}: was trained on other pictures than those there are now").offering("fresh")
     student.load_state_dict(state.student)
     average.load_state_dict(state.average)
     optimizer.load_state_dict(state.optimizer)

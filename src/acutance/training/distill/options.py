@@ -323,7 +323,7 @@ def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str], kind: 
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
-            raise ConfigError(f"--set {override}: expected key=value")
+            raise ConfigError(f"override {override!r}: expected key=value")
         try:
             value = tomllib.loads(f"v = {text}")["v"]
         except tomllib.TOMLDecodeError:
@@ -333,7 +333,7 @@ def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str], kind: 
         for section in sections:
             target = target.setdefault(section, {})
             if not isinstance(target, dict):
-                raise ConfigError(f"--set {override}: {section} is not a section")
+                raise ConfigError(f"override {override!r}: {section} is not a section")
         target[last] = value
 
 
@@ -345,7 +345,7 @@ def _full_key(key: str, kind: Any) -> str:
     owners = [n for n in sections if key in {f.name for f in dataclasses.fields(typing.cast(Any, top[n]))}]
     if len(owners) != 1:
         choice = ", ".join(f"{n}.{key}" for n in owners)
-        raise ConfigError(f"--set {key}: " + (f"could be {choice}" if owners else "no such option"))
+        raise ConfigError(f"override {key}: " + (f"could be {choice}" if owners else "no such option"))
     return f"{owners[0]}.{key}"
 
 
