@@ -1,4 +1,4 @@
-"""Every check there is: lint, format, types, tests. ``python check.py``; arguments go to pytest."""
+"""Run all checks: lint, format, types, documentation, tests. Arguments go to pytest."""
 
 import subprocess
 import sys
@@ -11,6 +11,7 @@ CHECKS = (
     (sys.executable, "-m", "ruff", "format", "--check", "."),
     (str(TOOLS / "clang-format"), "--dry-run", "-Werror", *NATIVE),
     (sys.executable, "-m", "mypy"),
+    (sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", "build/site"),
     (sys.executable, "-m", "pytest", *sys.argv[1:]),
 )
 

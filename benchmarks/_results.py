@@ -1,5 +1,6 @@
-"""What the benchmarks share: their JSON files, versions, and tables between markers of a document."""
+"""Shared by the benchmarks: JSON files, versions, and tables between the markers of a document."""
 
+import argparse
 import importlib.metadata
 import json
 import platform
@@ -11,11 +12,31 @@ from typing import Any
 from acutance.errors import InputNotFoundError, UsageError
 from acutance.io import AtomicOutput
 
-__all__ = ["load_json", "save_json", "update_between", "versions_of"]
+__all__ = ["DOCUMENTS", "add_update_option", "load_json", "save_json", "update_between", "versions_of"]
+
+DOCUMENTS = Path(__file__).resolve().parents[1] / "docs"
+"""The folder of the documents."""
+
+
+def add_update_option(parser: argparse.ArgumentParser, page: str) -> None:
+    """Add ``--update [PAGE]``, which writes the tables into a document.
+
+    Args:
+        parser: gets the option ``update``, a path or None.
+        page: the document in the folder ``docs`` that is written if no other one is given.
+    """
+    parser.add_argument(
+        "--update",
+        type=Path,
+        nargs="?",
+        const=DOCUMENTS / page,
+        metavar="PAGE",
+        help=f"write the tables between the markers of a document (docs/{page})",
+    )
 
 
 def versions_of(packages: Sequence[str]) -> dict[str, str]:
-    """Python's, the kind of machine, and each package's or ``not installed``."""
+    """Return the versions of Python and of each package, or ``not installed``, and the kind of machine."""
     versions = {"python": platform.python_version(), "machine": platform.machine()}
     for package in packages:
         try:
@@ -26,16 +47,17 @@ def versions_of(packages: Sequence[str]) -> dict[str, str]:
 
 
 def save_json(report: dict[str, Any], path: Path) -> None:
+    """Write a report as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
-    # Figures per picture on one line each: a change then shows as one line, not as a thousand.
+    # Keep the figures of a picture on one line, so that a change shows as one line.
     text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: "[" + re.sub(r"\s*\n\s*", " ", m.group(1)) + "]", text)
     with AtomicOutput(path, overwrite=True) as output:
         output.temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def load_json(path: Path) -> dict[str, Any]:
-    """Raises InputNotFoundError, UsageError."""
+    """Read a report. Raises InputNotFoundError or UsageError."""
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no results yet; run without --from-json first")
     try:
@@ -46,7 +68,7 @@ def load_json(path: Path) -> dict[str, Any]:
 
 
 def update_between(path: Path, begin: str, end: str, text: str) -> None:
-    """Put ``text`` between two markers. Raises UsageError where they are not there, once and in order."""
+    """Replace the text between two markers. Raises UsageError unless each marker occurs once, in order."""
     if not path.is_file():
         raise InputNotFoundError(f"{path}: no such file")
     old = path.read_text(encoding="utf-8")

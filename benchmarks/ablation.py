@@ -1,7 +1,7 @@
 """The loss, settled by experiment: one student, equal steps, several seeds, and what each term and choice is worth.
 
     python benchmarks/ablation.py --data FOLDER --cache FOLDER       everything: about a quarter of an hour on one core
-    python benchmarks/ablation.py --from-json --update docs/experiments.md
+    python benchmarks/ablation.py --from-json --update
 
 Every variant is the recipe configs/fast-clean-x2.toml with a short schedule and what its row says; seeds decide weights
 and crops, the pictures stay the same. Figures: PSNR on the validation pictures, and on Set5. Runs that are finished are
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from _results import load_json, save_json, update_between, versions_of
+from _results import add_update_option, load_json, save_json, update_between, versions_of
 from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError, UsageError
 from acutance.evaluate.quality import evaluate_set
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", default="1,2", help="with commas between")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
     parser.add_argument("--from-json", action="store_true", help="run nothing; make the table from --out")
-    parser.add_argument("--update", type=Path, metavar="PAGE", help="rewrite the table between its markers")
+    add_update_option(parser, "experiments.md")
     options = parser.parse_args(arguments)
     try:
         if not options.from_json:

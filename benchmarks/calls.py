@@ -2,7 +2,7 @@
 
     python benchmarks/calls.py --data FOLDER                      every clip, rung and rate: about an hour on two cores
     python benchmarks/calls.py --data FOLDER --factors 2 --codecs h264 --out /tmp/try.json          a part of it
-    python benchmarks/calls.py --from-json --update-readme README.md
+    python benchmarks/calls.py --from-json --update
 
 FOLDER (or ACUTANCE_DATA) holds ``clips``. The clips are compressed themselves, so the truth is a clip scaled down; the
 call is the truth scaled down by the rung's factor, encoded, decoded, and scaled up again (bicubic). All figures are of
@@ -30,7 +30,7 @@ from _calls import CODECS, TEST_CLIPS, VAL_CLIPS, Call, Luma, Truth, call_of, re
 from _calls.filters import CAS_STRENGTHS, UNSHARP_AMOUNTS, cas, unsharp
 from _calls.tables import tables
 from _calls.vmaf import MODEL, find_ffmpeg, vmaf
-from _results import load_json, save_json, update_between, versions_of
+from _results import add_update_option, load_json, save_json, update_between, versions_of
 from acutance.choosing.automatic import open_sharpener
 from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError, UsageError
@@ -69,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             save_json(measure(options), options.out)
         text = tables(load_json(options.out))
         print(text)
-        if options.update_readme is not None:
-            update_between(options.update_readme, BEGIN, END, text)
+        if options.update is not None:
+            update_between(options.update, BEGIN, END, text)
     except AcutanceError as error:
         print(f"calls: {error}", file=sys.stderr)
         return exit_code(error)
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="clips at a time")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; make the tables from --out")
-    parser.add_argument("--update-readme", type=Path, metavar="README", help="rewrite the tables between its markers")
+    add_update_option(parser, "benchmarks/calls.md")
     return parser
 
 

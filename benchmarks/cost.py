@@ -1,7 +1,7 @@
 """What students, teachers and the report's student cost: parameters, multiply-accumulates, frames a second at 1080p.
 
-    python benchmarks/cost.py --data FOLDER --update-readme README.md
-    python benchmarks/cost.py --from-json --update-readme README.md
+    python benchmarks/cost.py --data FOLDER --update
+    python benchmarks/cost.py --from-json --update
 
 FOLDER (or ACUTANCE_DATA) holds ``teachers/*.safetensors``. Students run from luma plane to luma plane in their engine;
 teachers and the report's student run in torch, from the low-resolution RGB picture to 1920x1080. All in one process,
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from _results import update_between
+from _results import add_update_option, update_between
 from acutance.sharpening.single import FrameSharpener
 from acutance.students.bundled import TIERS, find_student
 from acutance.training.models.cost import Cost, measure_cost
@@ -42,17 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ACUTANCE_DATA", ".")))
     parser.add_argument("--rounds", type=int, default=3, help="turns in which everything runs once (students: 8 times)")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; only make the table")
-    parser.add_argument("--update-readme", type=Path)
+    add_update_option(parser, "benchmarks/speed.md")
     options = parser.parse_args(arguments)
     if not options.from_json:
         report = measure(options.data, options.rounds)
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     report = json.loads(RESULTS.read_text(encoding="utf-8"))
-    text = table(report)
+    text = tables(report)
     print(text)
-    if options.update_readme:
-        update_between(options.update_readme, BEGIN, END, text)
+    if options.update:
+        update_between(options.update, BEGIN, END, text)
     return 0
 
 
@@ -122,7 +122,7 @@ def _torch_run(network: torch.nn.Module, scale: int) -> Callable[[], object]:
     return run
 
 
-def table(report: dict[str, Any]) -> str:
+def tables(report: dict[str, Any]) -> str:
     fast = find_student("fast").spec.name
     fastest = next(median(row["seconds"]) for row in report["rows"] if row["name"] == fast)
     lines = [

@@ -1,7 +1,7 @@
 """Do no harm: what the automatic choice does to pictures that need nothing, and to faces, hair, text and fine patterns.
 
     python benchmarks/harm.py --data FOLDER
-    python benchmarks/harm.py --from-json --update-readme README.md
+    python benchmarks/harm.py --from-json --update
 
 FOLDER (or ACUTANCE_DATA) is the data folder. Sharp, noisy, sharpened and drawn pictures and the clips as they are go
 through the program as a user's would (auto; pictures as pictures, and as frames of a video in each tier): how far the
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from _results import load_json, save_json, update_between, versions_of
+from _results import add_update_option, load_json, save_json, update_between, versions_of
 from _speed.clips import slide_show
 from _speed.setting import TEST_CLIPS, VAL_CLIPS
 from acutance.choosing.automatic import AutoSharpener
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=os.environ.get("ACUTANCE_DATA"), help="the data folder")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; make the tables from --out")
-    parser.add_argument("--update-readme", type=Path, metavar="README", help="rewrite the tables between its markers")
+    add_update_option(parser, "benchmarks/harm.md")
     options = parser.parse_args(arguments)
     try:
         if not options.from_json:
@@ -86,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             save_json(measure(Path(options.data)), options.out)
         text = tables(load_json(options.out))
         print(text)
-        if options.update_readme is not None:
-            update_between(options.update_readme, BEGIN, END, text)
+        if options.update is not None:
+            update_between(options.update, BEGIN, END, text)
     except AcutanceError as error:
         print(f"harm: {error}", file=sys.stderr)
         return exit_code(error)

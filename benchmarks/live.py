@@ -1,7 +1,7 @@
 """Live: whether 1080p is sharpened in time, at which latency and cost, alone and beside a process that takes a core.
 
     python benchmarks/live.py --data FOLDER                            a quarter of an hour, on an idle machine
-    python benchmarks/live.py --from-json --update-readme README.md
+    python benchmarks/live.py --from-json --update
 
 FOLDER (or ACUTANCE_DATA) is the data folder. Test clips as calls bring them (960x540, H.264 at 800 kbit/s, scaled up to
 1080p) are written to files and played at their pace, as cameras would. Each case is a job in a process of its own, with
@@ -25,7 +25,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from _results import load_json, save_json, update_between, versions_of
+from _results import add_update_option, load_json, save_json, update_between, versions_of
 from _speed.clips import timing_clip
 from _speed.setting import Setting, clip_path
 from acutance._util.av import av
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--one", help=argparse.SUPPRESS)  # a case as JSON: what a process of its own runs
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; make the table from --out")
-    parser.add_argument("--update-readme", type=Path, metavar="README", help="rewrite the table between its markers")
+    add_update_option(parser, "benchmarks/live.md")
     options = parser.parse_args(arguments)
     try:
         if options.one:
@@ -89,10 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.data is None:
                 raise UsageError("name the data folder with --data or ACUTANCE_DATA")
             save_json(measure(Path(options.data), options.seconds, traces=options.traces), options.out)
-        text = table(load_json(options.out))
+        text = tables(load_json(options.out))
         print(text)
-        if options.update_readme is not None:
-            update_between(options.update_readme, BEGIN, END, text)
+        if options.update is not None:
+            update_between(options.update, BEGIN, END, text)
     except AcutanceError as error:
         print(f"live: {error}", file=sys.stderr)
         return exit_code(error)
@@ -236,7 +236,7 @@ def _record(files: dict[str, Path]) -> None:
     TRACES.write_text(json.dumps(traces) + "\n", encoding="utf-8")
 
 
-def table(report: dict[str, Any]) -> str:
+def tables(report: dict[str, Any]) -> str:
     rows = []
     idle = {row["case"]: row["sharpened"] for row in report["rows"]}
     for row in report["rows"]:

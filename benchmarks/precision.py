@@ -1,7 +1,7 @@
 """What the precision of a student costs and brings: fp32, fp16, int16 and int8, by calibration and by training.
 
-    python benchmarks/precision.py --data FOLDER --update-readme README.md
-    python benchmarks/precision.py --from-json --update-readme README.md
+    python benchmarks/precision.py --data FOLDER --update
+    python benchmarks/precision.py --from-json --update
 
 FOLDER (or ACUTANCE_DATA) holds ``test/Set5``, ``test/Set14``, ``clips``, and ``train/cid22``, 32 of whose pictures int8
 is calibrated with. Every precision is a file as ``acutance export`` writes it, run by the library it is for; int16 is
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from _results import load_json, save_json, update_between, versions_of
+from _results import add_update_option, load_json, save_json, update_between, versions_of
 from acutance._util.machine import processor_name
 from acutance.engine import open_engine
 from acutance.engine.base import usable_cores
@@ -67,14 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ACUTANCE_DATA", ".")))
     parser.add_argument("--rounds", type=int, default=7, help="turns of each")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; only make the table")
-    parser.add_argument("--update-readme", type=Path)
+    add_update_option(parser, "benchmarks/precision.md")
     options = parser.parse_args(arguments)
     if not options.from_json:
         save_json(measure(options.data, options.rounds), RESULTS)
     text = tables(load_json(RESULTS))
     print(text)
-    if options.update_readme:
-        update_between(options.update_readme, BEGIN, END, text)
+    if options.update:
+        update_between(options.update, BEGIN, END, text)
     return 0
 
 

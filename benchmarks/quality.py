@@ -1,7 +1,7 @@
 """Quality of the shipped students on the standard sets, beside their peers, their controls and their teachers.
 
     python benchmarks/quality.py --data FOLDER                      measures, writes benchmarks/results/quality.json
-    python benchmarks/quality.py --from-json --update-readme README.md     only rewrites the README's tables from it
+    python benchmarks/quality.py --from-json --update     only rewrites docs/benchmarks/quality.md
 
 FOLDER (or the environment variable ACUTANCE_DATA) holds ``test/Set5`` and its like, ``val/cid22`` to choose the unsharp
 mask on, and ``teachers/*.safetensors``. The conventions are those of ``acutance.evaluate.quality``. Teachers are slow:
@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from _results import load_json, save_json, update_between, versions_of
+from _results import add_update_option, load_json, save_json, update_between, versions_of
 from acutance.cli.exit_codes import exit_code
 from acutance.degrade import crop_to_multiple, down_up
 from acutance.errors import AcutanceError, InputNotFoundError, UsageError
@@ -71,9 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report = load_json(options.out)  # tables are made from what was written, whoever makes them
         text = tables(report)
         print(text)
-        if options.update_readme is not None:
-            update_readme(options.update_readme, text)
-            print(f"updated {options.update_readme}")
+        if options.update is not None:
+            update_between(options.update, BEGIN, END, text)
+            print(f"updated {options.update}")
     except AcutanceError as error:
         print(f"quality: {error}", file=sys.stderr)
         return exit_code(error)
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file (benchmarks/results/quality.json)")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; make the tables from --out")
-    parser.add_argument("--update-readme", type=Path, metavar="README", help="rewrite the tables between its markers")
+    add_update_option(parser, "benchmarks/quality.md")
     return parser
 
 
@@ -272,7 +272,7 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def tables(report: dict[str, Any]) -> str:
-    """Everything the README says about quality, in Markdown."""
+    """Return the tables of docs/benchmarks/quality.md."""
     parts: list[str] = []
     try:
         results = [SetResult.from_dict(s) for s in report["sets"]]
@@ -304,11 +304,6 @@ def _costs(results: Sequence[SetResult]) -> str:
     methods = {m.name: m for r in results for m in r.methods if m.parameters is not None}
     rows = [[m.name, m.kind, f"{m.parameters:,}", f"{m.macs_per_pixel:,.0f}"] for m in methods.values()]
     return render(["network", "kind", "parameters", "MAC per output pixel"], rows, markdown=True)
-
-
-def update_readme(path: Path, text: str) -> None:
-    """Put the tables of quality between their markers."""
-    update_between(path, BEGIN, END, text)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py --data FOLDER                           measures everything: about half an hour, idle
     python benchmarks/speed.py --data FOLDER --only floors,filters     measures again what is named, keeps the rest
-    python benchmarks/speed.py --from-json --update-readme README.md   only rewrites the tables and the picture
+    python benchmarks/speed.py --from-json --update   only rewrites the tables and the picture
     python benchmarks/speed.py --data FOLDER --engine onnxruntime --size 320x180 --frames 40 --out /tmp/try.json
 
 FOLDER (or ACUTANCE_DATA) holds ``clips``, ``peers`` and ``test/Set5``. Writes benchmarks/results/speed.json section by
@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from _results import load_json, save_json, update_between, versions_of
+from _results import add_update_option, load_json, save_json, update_between, versions_of
 from _speed import calls, files, peers, rates, seams
 from _speed.picture import draw
 from _speed.setting import TARGET_SET, Section, Setting, threads_here
@@ -68,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.picture is not None:
             draw(report, options.picture)
             print(f"drew {options.picture}")
-        if options.update_readme is not None:
-            update_between(options.update_readme, BEGIN, END, text)
-            print(f"updated {options.update_readme}")
+        if options.update is not None:
+            update_between(options.update, BEGIN, END, text)
+            print(f"updated {options.update}")
     except AcutanceError as error:
         print(f"speed: {error}", file=sys.stderr)
         return exit_code(error)
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", default="1920x1080", help="instead of 1080p")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file (benchmarks/results/speed.json)")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; make tables and picture from --out")
-    parser.add_argument("--update-readme", type=Path, metavar="README", help="rewrite the tables between its markers")
+    add_update_option(parser, "benchmarks/speed.md")
     parser.add_argument(
         "--picture", type=Path, nargs="?", const=PICTURE, metavar="PNG", help="draw quality against speed"
     )

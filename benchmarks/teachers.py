@@ -6,7 +6,7 @@ FOLDER (or ACUTANCE_DATA) is the data folder. The teacher that knows codecs (tra
 was published, and bicubic scaling restore frames of the call test's x2 rung: H.264 and VP8 at all rates, of the
 validation clips and of the test clips. SRResNet (training/teachers/SRResNet_x2) is measured on validation pictures and
 Set5, where it is to beat bicubic by 2.8 dB. PSNR on luma. Writes benchmarks/results/teachers.json and, with
---update-page, docs/training.md's tables.
+--update, docs/training.md's tables.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from _calls import TEST_CLIPS, VAL_CLIPS, Truth, read_truth
-from _results import load_json, save_json, update_between, versions_of
+from _results import add_update_option, load_json, save_json, update_between, versions_of
 from acutance.cli.exit_codes import exit_code
 from acutance.degrade import Yuv420, encode_decode, resize, rgb_from_yuv420
 from acutance.errors import AcutanceError, UsageError
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, help="a folder to keep the teachers' outputs on pictures in")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; make the tables from --out")
-    parser.add_argument("--update-page", type=Path, metavar="PAGE", help="rewrite the tables between its markers")
+    add_update_option(parser, "training.md")
     options = parser.parse_args(arguments)
     try:
         if not options.from_json:
@@ -56,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             save_json(measure(Path(options.data), options.cache, options.part, known), options.out)
         text = tables(load_json(options.out))
         print(text)
-        if options.update_page is not None:
-            update_between(options.update_page, BEGIN, END, text)
+        if options.update is not None:
+            update_between(options.update, BEGIN, END, text)
     except AcutanceError as error:
         print(f"teachers: {error}", file=sys.stderr)
         return exit_code(error)

@@ -1,4 +1,4 @@
-"""What every test may use: where the data are, and small pictures with something to sharpen in them."""
+"""Fixtures of all tests, and the option ``--run-long``."""
 
 import os
 import signal
@@ -9,6 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--run-long``."""
+    parser.addoption("--run-long", action="store_true", help="also run the tests that are marked as long")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the long tests unless ``--run-long`` is given."""
+    if not config.getoption("--run-long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="long: --run-long runs it"))
 
 
 def _data_folder() -> Path | None:

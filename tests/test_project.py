@@ -1,6 +1,5 @@
 """The project's promises about itself."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,6 @@ def test_ci_runs_the_readmes_test_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     command = next(line for line in readme.splitlines() if "python check.py" in line)
     assert command.strip() in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-
-
-def test_links_between_documents_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_every_bundled_student_has_a_card_and_a_recipe() -> None:

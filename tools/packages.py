@@ -1,8 +1,8 @@
 """Packages: built, installed into clean environments and tried there, and what they weigh.
 
     python tools/packages.py --check                                  what CI runs: nothing is written
-    python tools/packages.py --python python3.12 --update-readme README.md
-    python tools/packages.py --from-json --update-readme README.md
+    python tools/packages.py --python python3.12 --update
+    python tools/packages.py --from-json --update
 
 Needs the extra ``release``. Builds the sdist, the wheel from it, the same wheel from the source tree (they must be the
 same bytes), and the one that comes where nothing can be compiled; each is put into an environment of its own, with
@@ -31,7 +31,7 @@ from _packages.environment import Environment, pipx_installs_it, uvx_runs_it
 from _packages.platforms import PLATFORMS, built_by_configuration, dependencies, lacking
 from _packages.processors import engine_on_arm, old_processors
 from _packages.tables import LIMIT, tables
-from _results import load_json, save_json, update_between, versions_of
+from _results import add_update_option, load_json, save_json, update_between, versions_of
 from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="build and try, without platforms and results")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; make the tables from --out")
-    parser.add_argument("--update-readme", type=Path, metavar="README", help="rewrite the tables between its markers")
+    add_update_option(parser, "benchmarks/packages.md")
     options = parser.parse_args(arguments)
     try:
         if not options.from_json:
@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             save_json(report, options.out)
         text = tables(load_json(options.out))
         print(text)
-        if options.update_readme is not None:
-            update_between(options.update_readme, BEGIN, END, text)
+        if options.update is not None:
+            update_between(options.update, BEGIN, END, text)
     except AcutanceError as error:
         print(f"packages: {error}", file=sys.stderr)
         return exit_code(error)
@@ -112,7 +112,7 @@ def measure(folder: Path, pythons: Sequence[str]) -> dict[str, Any]:
 
 
 def readme_command(tool: str, wheel: Path) -> str:
-    """The README's first line with pipx or uvx, on the wheel instead of the source tree. Raises PackageError."""
+    """Return the README's first line with pipx or uvx, on the wheel, not the source tree. Raises PackageError."""
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     line = next((line for line in lines if line.startswith(f"{tool} ") and " . " in line), None)
     if line is None:

@@ -153,7 +153,7 @@ def _card(student: Student, report: dict[str, Any]) -> str:
 | degradation | {spec.degradation} |
 | teacher | {spec.teacher or "none: it learned from the truth alone"} |
 | steps | {spec.steps:,} |
-| recipe | [`configs/{spec.name}.toml`](../../configs/{spec.name}.toml), SHA-256 `{spec.config_sha256[:16]}...` |
+| recipe | `configs/{spec.name}.toml`, SHA-256 `{spec.config_sha256[:16]}...` |
 | activity threshold on video | {spec.threshold} |
 | licence | {spec.licence} |
 

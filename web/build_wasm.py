@@ -100,8 +100,8 @@ def build_stress(target: Path) -> None:
     """Build native/tests/stress.cpp with threads, as a program for Node and for workers: ``target`` ends in .js."""
     sources = [path.relative_to(ROOT).as_posix() for path in _SOURCES if path.stem not in {"runtime", "enlarge"}]
     _run(
-        "em++", "-std=c++17", "-O2", "-msimd128", "-fwasm-exceptions", "-pthread", "-Inative/include", _VERSION, *sources,
-        "native/tests/stress.cpp", "-sPROXY_TO_PTHREAD", "-sEXIT_RUNTIME=1", "-sPTHREAD_POOL_SIZE=12",
+        "em++", "-std=c++17", "-O2", "-msimd128", "-fwasm-exceptions", "-pthread", "-Inative/include", _VERSION,
+        *sources, "native/tests/stress.cpp", "-sPROXY_TO_PTHREAD", "-sEXIT_RUNTIME=1", "-sPTHREAD_POOL_SIZE=12",
         "-sINITIAL_MEMORY=268435456", "-sENVIRONMENT=web,worker,node", "-o", str(target),
     )  # fmt: skip
 

@@ -165,36 +165,37 @@ def data(tmp_path: Path, folder: Path) -> Path:
     return root
 
 
-def test_benchmark_writes_json_and_the_readme(
+def test_benchmark_writes_json_and_the_page(
     data: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     benchmark = load_benchmark()
     monkeypatch.setattr(benchmark, "TEACHERS", {})
-    out, readme = tmp_path / "quality.json", tmp_path / "README.md"
-    readme.write_text("# top\n<!-- quality:begin -->\nold\n<!-- quality:end -->\nbottom\n")
+    out, page = tmp_path / "quality.json", tmp_path / "quality.md"
+    page.write_text("# top\n<!-- quality:begin -->\nold\n<!-- quality:end -->\nbottom\n")
     arguments = ["--data", str(data), "--models", model, "--control", f"alone={model}", "--sets", "Tiny"]
-    assert benchmark.main([*arguments, "--out", str(out), "--update-readme", str(readme)]) == 0
+    assert benchmark.main([*arguments, "--out", str(out), "--update", str(page)]) == 0
     report = json.loads(out.read_text())
     assert [m["name"] for m in report["sets"][0]["methods"]] == [
         "bicubic", "bilinear", "lanczos", "unsharp", "fast-clean-x2", "alone"
     ]  # fmt: skip
     assert report["unsharp"]["chosen_on"] == "val/cid22"
     assert str(tmp_path) not in out.read_text()
-    text = readme.read_text()
+    text = page.read_text()
     assert text.startswith("# top\n<!-- quality:begin -->\n")
     assert text.endswith("<!-- quality:end -->\nbottom\n")
     assert "old" not in text
     assert "| alone (control)" in text
     capsys.readouterr()
-    assert benchmark.main(["--from-json", "--out", str(out), "--update-readme", str(readme)]) == 0
-    assert readme.read_text() == text
+    assert benchmark.main(["--from-json", "--out", str(out), "--update", str(page)]) == 0
+    assert page.read_text() == text
 
 
-def test_benchmark_refuses_a_readme_without_markers(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("# nothing here\n")
+def test_benchmark_refuses_a_page_without_markers(tmp_path: Path) -> None:
+    page = tmp_path / "quality.md"
+    page.write_text("# nothing here\n")
+    benchmark = load_benchmark()
     with pytest.raises(UsageError, match="quality:begin"):
-        load_benchmark().update_readme(readme, "text")
+        benchmark.update_between(page, benchmark.BEGIN, benchmark.END, "text")
 
 
 def test_benchmark_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

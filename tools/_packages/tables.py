@@ -1,4 +1,4 @@
-"""What the README says of packages: sizes, and platforms."""
+"""The tables of docs/benchmarks/packages.md: sizes and platforms."""
 
 from typing import Any
 

@@ -13,6 +13,7 @@ from acutance.errors import UsageError
 __all__ = ["ChromaSubsampling", "JpegResult", "jpeg"]
 
 ChromaSubsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+"""Chroma subsampling: none, horizontal, or horizontal and vertical."""
 
 
 class JpegResult(NamedTuple):

@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif"})
+"""Suffixes of pictures, in lower case."""
+
 VIDEO_SUFFIXES = frozenset(
     {
         ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".flv", ".ts", ".mts", ".m2ts", ".mpg",
@@ -34,6 +36,8 @@ VIDEO_SUFFIXES = frozenset(
         ".265", ".obu", ".av1", ".nut", ".mxf",
     }
 )  # fmt: skip
+"""Suffixes of videos, in lower case."""
+
 _WRITABLE_VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".nut"})
 _WRITABLE_IMAGE = IMAGE_SUFFIXES
 

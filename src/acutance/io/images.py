@@ -26,6 +26,7 @@ from acutance.io.files import AtomicOutput, output_error
 __all__ = ["Image", "Samples", "read_image", "write_image"]
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
+"""Samples of a picture: H x W or H x W x channels."""
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
 _BY_SUFFIX = {

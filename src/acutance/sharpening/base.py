@@ -22,6 +22,7 @@ Look = Literal["faithful", "natural"]
 """``faithful`` has the least error. ``natural`` has the power of a sharp picture in every band that is known well."""
 
 LOOKS: tuple[Look, ...] = get_args(Look)
+"""All looks."""
 
 
 class SharpenerOptions(TypedDict, total=False):

@@ -19,6 +19,7 @@ Order = Literal["rgb", "bgr"]
 """Order of the colours in a pixel. OpenCV has ``bgr``. A fourth channel is alpha in both."""
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
+"""Samples of a picture as a numpy array."""
 
 
 class SupportsDLPack(Protocol):
@@ -30,9 +31,9 @@ class SupportsDLPack(Protocol):
 
 if TYPE_CHECKING:
     Pixels: TypeAlias = Buffer | SupportsDLPack
+    """Samples in memory: a numpy array, an object of the buffer protocol, or an array that has DLPack."""
 else:  # Buffer exists from Python 3.12 on
     Pixels = object
-"""Samples in memory: a numpy array, an object of the buffer protocol, or an array that has DLPack."""
 
 
 @dataclass(frozen=True, slots=True)

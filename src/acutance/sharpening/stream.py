@@ -25,6 +25,7 @@ StreamFormat = Literal["nv12", "i420", "yuv420p10", "rgb24"]
 """Layouts of a frame: 4:2:0 with interleaved chroma, 4:2:0 in three planes, the same with 10 bits, packed RGB."""
 
 STREAM_FORMATS: tuple[StreamFormat, ...] = ("nv12", "i420", "yuv420p10", "rgb24")
+"""All formats of a stream."""
 
 _AV_FORMATS = {
     "nv12": ("nv12",),

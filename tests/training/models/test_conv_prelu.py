@@ -1,5 +1,6 @@
 """The training kernel against torch's own operators in double precision, and the way back to them."""
 
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -78,26 +79,25 @@ def _compare(args, gy):
 
 @pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("slope", ["any", "positive", "zero", "none"])
-@pytest.mark.parametrize("outputs", [1, 4, 8, 12, 16, 32])
-@pytest.mark.parametrize("inputs", [1, 4, 8, 12, 16, 32])
-def test_values_and_gradients(inputs, outputs, slope):
-    sizes = [(1, 1, 1), (2, 7, 13), (1, 12, 24), (3, 2, 25)]
-    for i, (n, h, w) in enumerate(sizes):
-        _compare(*_case((n, inputs, h, w), outputs, slope=slope, seed=i))
+def test_values_and_gradients(slope, subtests):
+    channels, sizes = (1, 4, 8, 12, 16, 32), [(1, 1, 1), (2, 7, 13), (1, 12, 24), (3, 2, 25)]
+    for inputs, outputs, (i, (n, h, w)) in itertools.product(channels, channels, enumerate(sizes)):
+        with subtests.test(inputs=inputs, outputs=outputs, size=(n, h, w)):
+            _compare(*_case((n, inputs, h, w), outputs, slope=slope, seed=i))
 
 
 @pytest.mark.usefixtures("path")
-@pytest.mark.parametrize(
-    ("inputs", "outputs"), [(2, 3), (3, 5), (5, 2), (9, 9), (6, 4), (24, 24), (48, 48), (64, 20), (72, 8)]
-)
-def test_other_channel_counts(inputs, outputs):
-    _compare(*_case((2, inputs, 5, 11), outputs, slope="any"))
+def test_other_channel_counts(subtests):
+    for inputs, outputs in [(2, 3), (3, 5), (5, 2), (9, 9), (6, 4), (24, 24), (48, 48), (64, 20), (72, 8)]:
+        with subtests.test(inputs=inputs, outputs=outputs):
+            _compare(*_case((2, inputs, 5, 11), outputs, slope="any"))
 
 
 @pytest.mark.usefixtures("path")
-@pytest.mark.parametrize(("h", "w"), [(1, 30), (30, 1), (2, 2), (48, 48), (17, 36)])
-def test_sizes(h, w):
-    _compare(*_case((2, 8, h, w), 8, slope="any"))
+def test_sizes(subtests):
+    for h, w in [(1, 30), (30, 1), (2, 2), (48, 48), (17, 36)]:
+        with subtests.test(h=h, w=w):
+            _compare(*_case((2, 8, h, w), 8, slope="any"))
 
 
 @pytest.mark.usefixtures("path")
