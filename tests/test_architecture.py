@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "training": BASE,
     "training.data": BASE | {"io", "degrade", "metrics", "choosing"},
     "training.models": BASE | {"training.data", "choosing"},
-    "training.distill": BASE | {"training.data", "training.models", "degrade", "metrics"},
+    "training.distill": BASE | {"training.data", "training.models", "degrade", "metrics", "choosing"},
     "evaluate": BASE
     | {"engine", "io", "degrade", "metrics", "sharpening", "choosing", "jobs", "training.data", "training.models"},
 }

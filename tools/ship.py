@@ -2,6 +2,8 @@
 
     python tools/ship.py take RUNS      copies RUNS/<name>/student.safetensors into the package, and the controls
                                              (RUNS/<name>-control) to training/controls
+    python tools/ship.py looks RUNS TIER  makes a conditioned student of the checkpoints of two runs, RUNS/TIER (its
+                                             faithful look) and RUNS/TIER-natural
     python tools/ship.py describe       writes the figures of benchmarks/results/quality.json into the bundled
                                              files' metadata and into docs/models/<name>.md
 
@@ -20,7 +22,7 @@ from typing import Any
 from acutance.cli.exit_codes import exit_code
 from acutance.errors import AcutanceError, InputNotFoundError
 from acutance.students.bundled import bundled_models
-from acutance.students.spec import Student, StudentSpec, load_student, save_student
+from acutance.students.spec import METADATA_KEY, Student, StudentSpec, load_student, save_student
 from acutance.training.distill.options import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,10 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     take_parser = verbs.add_parser("take")
     take_parser.add_argument("runs", type=Path)
+    looks_parser = verbs.add_parser("looks")
+    looks_parser.add_argument("runs", type=Path)
+    looks_parser.add_argument("tier")
     verbs.add_parser("describe")
     options = parser.parse_args(arguments)
     try:
-        lines = take(options.runs) if options.verb == "take" else describe()
+        if options.verb == "take":
+            lines = take(options.runs)
+        elif options.verb == "looks":
+            lines = looks(options.runs, options.tier)
+        else:
+            lines = describe()
         for line in lines:
             print(line)
     except AcutanceError as error:
@@ -77,6 +87,43 @@ def take(runs: Path) -> Iterator[str]:
         folder.mkdir(parents=True, exist_ok=True)
         save_student(student, folder / f"{name}.safetensors")
         yield f"{(folder / name).relative_to(ROOT)}.safetensors: {student.spec.steps} steps"
+
+
+def looks(runs: Path, tier: str) -> Iterator[str]:
+    """Join the two looks of a conditioned student into the file that ships."""
+    import torch
+
+    from acutance.training.distill.conditioned_options import load_conditioned_config
+    from acutance.training.models.conditioned import ConditionedNet, write_conditioned
+
+    options = load_conditioned_config(ROOT / "configs" / f"{tier}.toml")
+    networks, steps = [], 0
+    for name in (tier, f"{tier}-natural"):
+        path = runs / name / "last.pt"
+        if not path.is_file():
+            raise InputNotFoundError(f"{path}: no such checkpoint; train configs/{name}.toml first")
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        network = ConditionedNet(options.shape, sets=options.student.sets, hidden=options.student.hidden)
+        network.load_state_dict(checkpoint["average"])
+        networks.append(network.eval())
+        steps += int(checkpoint["step"])
+    spec = StudentSpec(
+        name=tier,
+        tier=tier,
+        task="auto",
+        factors=(1.0, 1.5, 2.0, 3.0, 4.0),
+        shape=options.shape,
+        degradation="calls of every factor, filter, codec and rate (training/data/call_recipes.py)",
+        data=", ".join((*options.calls.pictures, *options.calls.clips)),
+        teacher=", ".join(Path(str(name)).stem for name in options.teachers.values()),
+        config_sha256=options.sha256,
+        steps=steps,
+    )
+    folder = WEIGHTS / "conditioned"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{tier}.safetensors"
+    write_conditioned(*networks, path, metadata={METADATA_KEY: spec.to_json()})
+    yield f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes, {steps:,} steps"
 
 
 def describe() -> Iterator[str]:

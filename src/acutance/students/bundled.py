@@ -8,7 +8,7 @@ from pathlib import Path
 from acutance.errors import ModelError
 from acutance.students.spec import Student, load_student
 
-__all__ = ["TIERS", "bundled_models", "factors_of", "find_student", "student_for"]
+__all__ = ["TIERS", "bundled_models", "conditioned_file", "factors_of", "find_student", "student_for"]
 
 _FOLDER = Path(__file__).parent / "weights"
 _TIERS = {"fast": "fast-clean-x2", "balanced": "balanced-clean-x2", "quality": "quality-clean-x2"}
@@ -27,6 +27,12 @@ def bundled_models() -> dict[str, Path]:
         return ([*_TIERS, tier].index(tier), path.stem != _TIERS.get(tier), path.stem)
 
     return {path.stem: path for path in sorted(_FOLDER.glob("*.safetensors"), key=order)}
+
+
+def conditioned_file(tier: str) -> Path | None:
+    """Return the file of a tier's conditioned student, or None if the tier has none."""
+    path = _FOLDER / "conditioned" / f"{tier}.safetensors"
+    return path if path.is_file() else None
 
 
 def find_student(model: str | Path) -> Student:

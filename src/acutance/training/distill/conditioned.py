@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from acutance._util.background import Producer
+from acutance.choosing.condition import KNOWN_FEATURES
 from acutance.errors import ConfigError, ModelError, OutputError
 from acutance.metrics import psnr
 from acutance.metrics.acutance import AcutanceMeter
@@ -233,7 +234,13 @@ def call_loss(
     """
     weights = options.losses
     shown, truth = torch.from_numpy(batch.degraded), torch.from_numpy(batch.sharp)
-    output, mixture = network(shown, torch.from_numpy(batch.features))
+    features = torch.from_numpy(batch.features)
+    if options.train.feature_noise > 0:
+        generator = torch.Generator().manual_seed(options.train.seed * 1_000_003 + step)
+        noise = torch.randn(features.shape, generator=generator) * options.train.feature_noise * network.deviation
+        noise[:, -KNOWN_FEATURES:] = 0.0  # facts are facts
+        features = features + noise
+    output, mixture = network(shown, features)
     groups = len(mixture)
     per_group = len(shown) // groups
     same_size = torch.tensor([record["factor"] == 1 for record in batch.records])

@@ -90,6 +90,8 @@ class ConditionedTraining:
     """Frames that the crops of a step are cut from; crops of one frame share their condition."""
     ema: float = 0.999
     """Decay of the moving average of the weights that is validated and shipped."""
+    feature_noise: float = 0.0
+    """Noise added to the features, in units of their standard deviations: unseen clips differ from those seen."""
     seed: int = 1
     threads: int = 1
     """Torch threads. The same number gives the same bits."""
@@ -126,6 +128,7 @@ class ConditionedOptions:
         check(t.crop > 0 and t.crop % 12 == 0, f"train.crop must be a multiple of 12, not {t.crop}")
         check(self.losses.spectrum == 0 or t.crop >= 64, "losses.spectrum needs crops of at least 64 pixels")
         check(t.lr > 0 and t.condition_lr > 0, "train.lr and train.condition_lr must be positive")
+        check(t.feature_noise >= 0, f"train.feature_noise must be 0 or more, not {t.feature_noise}")
         check(0 <= t.ema < 1, f"train.ema must lie in [0, 1), not {t.ema}")
         check(not s.frozen_condition or bool(s.start), "student.frozen_condition needs student.start")
         check(all(key in ("2", "3", "4") for key in self.teachers), "teachers are for factors 2, 3 and 4")
