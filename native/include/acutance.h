@@ -1,8 +1,8 @@
 /* acutance: restores the sharpness of blurred video. This is the engine as a C library.
  *
- * The library reads one plane of luma and writes one plane of luma: 8 to 16 bits, any size, any row stride (negative
- * too). It does not need chroma. The results are the same bits on every processor and with any number of threads.
- * `acutance convert` writes the models that it loads.
+ * The library reads one plane of luma and writes one plane of luma, of the same size or, by an upscaler, larger: 8 to
+ * 16 bits, any size, any row stride (negative too). It does not need chroma. The results are the same bits on every
+ * processor and with any number of threads. `acutance convert` writes the models that it loads.
  *
  * Several threads may use one engine; their frames take turns. A session remembers the last frame: it belongs to one
  * stream, and to one thread at a time. After fork() engines work in the child, and so do sessions that were not in the
@@ -97,12 +97,20 @@ typedef struct acutance_format {
     int full_range;    /* 0: black is 16 and white 235, times 2^(bit_depth - 8); 1: black is 0, white 2^bit_depth - 1 */
 } acutance_format;
 
-/* Sharpen a plane. Strides are the bytes from one row to the next. strength: 0 (the input, bit for bit) to 2; the model
- * was trained for 1. The function refuses planes that overlap. It trusts the caller that they are large enough. */
+/* Return the size of the output for an input of width x height. It is the same size, or larger if the model is an
+ * upscaler. */
+ACUTANCE_API acutance_status acutance_output_size(const acutance_engine* engine, int width, int height, int* out_width,
+                                                  int* out_height);
+
+/* Sharpen a plane. `format` describes the input; the output has the size that acutance_output_size returns, and the
+ * same samples. Strides are the bytes from one row to the next. strength: 0 (the input, bit for bit) to 2; the model
+ * was trained for 1. At 0 an upscaler returns its bicubic enlargement. The function refuses planes that overlap. It
+ * trusts the caller that they are large enough. */
 ACUTANCE_API acutance_status acutance_process(acutance_engine* engine, const acutance_format* format, const void* luma,
                                               ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength);
 
-/* Compute the residual alone, for pictures that are not planes of integer luma. Samples are 64 times 8-bit
+/* Compute the residual alone, for pictures that are not planes of integer luma. The residual has the size of the
+ * output; that of an upscaler belongs to the enlarged picture. Samples are 64 times 8-bit
  * limited-range codes; values of 16384 and more in size are clipped. */
 ACUTANCE_API acutance_status acutance_residual(acutance_engine* engine, int width, int height, const int16_t* luma,
                                                ptrdiff_t luma_stride, int16_t* residual, ptrdiff_t residual_stride);
@@ -110,7 +118,8 @@ ACUTANCE_API acutance_status acutance_residual(acutance_engine* engine, int widt
 /* Which tiles of a frame a session computes. All zero: every tile of every frame. */
 typedef struct acutance_tile_options {
     size_t size;        /* sizeof(acutance_tile_options) */
-    int threshold;      /* Tiles (16 x 16 pixels or a little more) of lower activity pass through unchanged. Activity is
+    int threshold;      /* Tiles (16 x 16 input samples or a little more) of lower activity are not computed: they pass
+                         * through unchanged, or are the enlargement alone. Activity is
                          * the largest absolute Laplacian of the tile's input, in 8-bit codes. Tiles that were computed
                          * in the last frame count as a quarter more active. */
     int reuse;          /* 1: a tile whose input did not change since the last frame keeps its output. After frames that

@@ -37,14 +37,17 @@ ptrdiff_t row_bytes(const Array& array) {
 }
 
 struct Planes {
-    Planes(const Luma& luma, const Out& out, nb::dlpack::dtype expected, int bit_depth, bool full_range) {
+    Planes(const acutance_engine* engine, const Luma& luma, const Out& out, nb::dlpack::dtype expected, int bit_depth,
+           bool full_range) {
         if (luma.dtype() != expected || out.dtype() != expected)
             throw nb::type_error("planes of another type than the bit depth needs");
-        if (luma.shape(0) != out.shape(0) || luma.shape(1) != out.shape(1))
-            throw nb::value_error("luma and out differ in size");
         if (luma.shape(0) > 65535 || luma.shape(1) > 65535) throw nb::value_error("a plane is at most 65535 x 65535");
         format = {sizeof format, static_cast<int>(luma.shape(1)), static_cast<int>(luma.shape(0)), bit_depth,
                   full_range ? 1 : 0};
+        int width, height;
+        check(acutance_output_size(engine, format.width, format.height, &width, &height));
+        if (out.shape(0) != static_cast<size_t>(height) || out.shape(1) != static_cast<size_t>(width))
+            throw nb::value_error("out has another size than the output");
         luma_stride = row_bytes(luma);
         out_stride = row_bytes(out);
     }
@@ -70,7 +73,7 @@ public:
     acutance_engine* get() const { return engine_; }
 
     void process(const Luma& luma, const Out& out, double strength, int bit_depth, bool full_range) const {
-        const Planes planes(luma, out, sample_type(bit_depth), bit_depth, full_range);
+        const Planes planes(engine_, luma, out, sample_type(bit_depth), bit_depth, full_range);
         acutance_status status;
         {
             nb::gil_scoped_release release;
@@ -81,7 +84,7 @@ public:
     }
 
     void residual(const Luma& luma, const Out& out) const {
-        const Planes planes(luma, out, nb::dtype<int16_t>(), 16, false);
+        const Planes planes(engine_, luma, out, nb::dtype<int16_t>(), 16, false);
         acutance_status status;
         {
             nb::gil_scoped_release release;
@@ -102,7 +105,8 @@ acutance_tile_options tile_options(int threshold, double tile_budget, double tim
 
 class Session {
 public:
-    Session(const Engine& engine, int threshold, double tile_budget, double time_budget, bool reuse) {
+    Session(const Engine& engine, int threshold, double tile_budget, double time_budget, bool reuse)
+        : engine_(engine.get()) {
         const acutance_tile_options options = tile_options(threshold, tile_budget, time_budget, reuse);
         check(acutance_session_open(engine.get(), &options, &session_));
     }
@@ -116,7 +120,7 @@ public:
     }
 
     void process(const Luma& luma, const Out& out, double strength, int bit_depth, bool full_range) {
-        const Planes planes(luma, out, sample_type(bit_depth), bit_depth, full_range);
+        const Planes planes(engine_, luma, out, sample_type(bit_depth), bit_depth, full_range);
         acutance_status status;
         {
             nb::gil_scoped_release release;
@@ -136,6 +140,7 @@ public:
     void reset() { acutance_session_reset(session_); }
 
 private:
+    const acutance_engine* engine_;
     acutance_session* session_ = nullptr;
 };
 

@@ -8,6 +8,7 @@
 #include <new>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -49,22 +50,27 @@ Struct read_struct(const Struct* given, const char* name) {
     return *given;
 }
 
-// Whether any byte may belong to both planes. Planes side by side in one buffer, such as the halves of a split view, do
-// not overlap.
-bool overlap(const Picture& picture, ptrdiff_t row) {
-    const auto extent = [&](const uint8_t* first, ptrdiff_t stride) {
-        const ptrdiff_t span = stride * (picture.height - 1);
+// Returns whether any byte may belong to both planes. Planes side by side in one buffer, such as the halves of a split
+// view, do not overlap.
+bool overlap(const Picture& picture) {
+    const auto extent = [](const uint8_t* first, ptrdiff_t stride, ptrdiff_t row, int height) {
+        const ptrdiff_t span = stride * (height - 1);
         return std::pair(reinterpret_cast<uintptr_t>(first + std::min<ptrdiff_t>(span, 0)),
                          reinterpret_cast<uintptr_t>(first + std::max<ptrdiff_t>(span, 0) + row));
     };
-    const auto [luma_begin, luma_end] = extent(picture.luma, picture.luma_stride);
-    const auto [out_begin, out_end] = extent(picture.out, picture.out_stride);
+    const ptrdiff_t row = static_cast<ptrdiff_t>(picture.width) * picture.sample_bytes();
+    const ptrdiff_t out_row = static_cast<ptrdiff_t>(picture.out_width) * picture.sample_bytes();
+    const auto [luma_begin, luma_end] = extent(picture.luma, picture.luma_stride, row, picture.height);
+    const auto [out_begin, out_end] = extent(picture.out, picture.out_stride, out_row, picture.out_height);
     if (luma_end <= out_begin || out_end <= luma_begin) return false;
     const ptrdiff_t pitch = std::abs(picture.luma_stride);
-    if (pitch != std::abs(picture.out_stride) || picture.height == 1) return true;
-    const uintptr_t distance = out_begin > luma_begin ? out_begin - luma_begin : luma_begin - out_begin;
-    const ptrdiff_t apart = static_cast<ptrdiff_t>(distance % static_cast<uintptr_t>(pitch));
-    return apart < row || pitch - apart < row;
+    if (pitch != std::abs(picture.out_stride) || picture.height == 1 || picture.out_height == 1) return true;
+    // Rows have the same pitch: they overlap where their places within it do.
+    const uintptr_t distance =
+        (out_begin > luma_begin ? out_begin - luma_begin : luma_begin - out_begin) % static_cast<uintptr_t>(pitch);
+    const ptrdiff_t after = static_cast<ptrdiff_t>(distance), before = pitch - after;
+    const bool out_is_later = out_begin > luma_begin;
+    return after < (out_is_later ? row : out_row) || before < (out_is_later ? out_row : row);
 }
 
 acutance_format check_format(const acutance_format* format) {
@@ -72,12 +78,27 @@ acutance_format check_format(const acutance_format* format) {
     return read_struct(format, "acutance_format");
 }
 
-Picture check_picture(const acutance_format& format, const void* luma, ptrdiff_t luma_stride, void* out,
-                      ptrdiff_t out_stride, double strength) {
-    if (luma == nullptr || out == nullptr) invalid("luma and out must not be NULL");
-    if (format.width < 1 || format.width > kMaxSide || format.height < 1 || format.height > kMaxSide) {
-        invalid("a picture of " + std::to_string(format.width) + "x" + std::to_string(format.height) + " pixels");
+void check_side(int width, int height) {
+    if (width < 1 || width > kMaxSide || height < 1 || height > kMaxSide)
+        invalid("a picture of " + std::to_string(width) + "x" + std::to_string(height) + " pixels");
+}
+
+// Returns the size of the output for an input of that size.
+std::pair<int, int> output_size(const Network& network, int width, int height) {
+    check_side(width, height);
+    const int64_t out_width = network.enlarged(width), out_height = network.enlarged(height);
+    if (out_width > kMaxSide || out_height > kMaxSide) {
+        invalid("a picture of " + std::to_string(width) + "x" + std::to_string(height) + " pixels, enlarged to " +
+                std::to_string(out_width) + "x" + std::to_string(out_height) + "; a side may have up to " +
+                std::to_string(kMaxSide));
     }
+    return {static_cast<int>(out_width), static_cast<int>(out_height)};
+}
+
+Picture check_picture(const Network& network, const acutance_format& format, const void* luma, ptrdiff_t luma_stride,
+                      void* out, ptrdiff_t out_stride, double strength) {
+    if (luma == nullptr || out == nullptr) invalid("luma and out must not be NULL");
+    const auto [out_width, out_height] = output_size(network, format.width, format.height);
     if (format.bit_depth < 8 || format.bit_depth > 16) invalid("a bit depth of " + std::to_string(format.bit_depth));
     if (!(strength >= 0.0 && strength <= 2.0))
         invalid("a strength of " + std::to_string(strength) + ", which is not 0 to 2");
@@ -85,25 +106,28 @@ Picture check_picture(const acutance_format& format, const void* luma, ptrdiff_t
     picture.kind = format.bit_depth == 8 ? Kind::kCodes8 : Kind::kCodes16;
     picture.width = format.width;
     picture.height = format.height;
+    picture.out_width = out_width;
+    picture.out_height = out_height;
     picture.samples = make_samples(format, strength);
     picture.luma = static_cast<const uint8_t*>(luma);
     picture.out = static_cast<uint8_t*>(out);
     picture.luma_stride = luma_stride;
     picture.out_stride = out_stride;
-    const ptrdiff_t row = static_cast<ptrdiff_t>(picture.width) * picture.sample_bytes();
-    const ptrdiff_t largest = std::numeric_limits<ptrdiff_t>::max() / picture.height;
-    for (const ptrdiff_t stride : {luma_stride, out_stride}) {
-        const bool apart = picture.height == 1 || stride >= row || stride <= -row;
-        if (!apart || stride > largest || stride < -largest) {
+    const auto check_stride = [&picture](ptrdiff_t stride, int width, int height) {
+        const ptrdiff_t row = static_cast<ptrdiff_t>(width) * picture.sample_bytes();
+        const ptrdiff_t largest = std::numeric_limits<ptrdiff_t>::max() / height;
+        const bool apart = height == 1 || stride >= row || stride <= -row;
+        if (!apart || stride > largest || stride < -largest)
             invalid("a stride of " + std::to_string(stride) + " bytes for rows of " + std::to_string(row));
-        }
         if (picture.sample_bytes() == 2 && stride % 2 != 0) invalid("an odd stride for 16-bit samples");
-    }
+    };
+    check_stride(luma_stride, picture.width, picture.height);
+    check_stride(out_stride, picture.out_width, picture.out_height);
     if (picture.sample_bytes() == 2 &&
         (reinterpret_cast<uintptr_t>(luma) % 2 != 0 || reinterpret_cast<uintptr_t>(out) % 2 != 0)) {
         invalid("16-bit samples at an odd address");
     }
-    if (overlap(picture, row)) invalid("luma and out overlap");
+    if (overlap(picture)) invalid("luma and out overlap");
     return picture;
 }
 
@@ -225,12 +249,22 @@ int acutance_engine_threads(const acutance_engine* engine) {
     return engine == nullptr ? 0 : engine->threads;
 }
 
+acutance_status acutance_output_size(const acutance_engine* engine, int width, int height, int* out_width,
+                                     int* out_height) {
+    return guarded([&] {
+        if (engine == nullptr || out_width == nullptr || out_height == nullptr)
+            invalid("engine, out_width and out_height must not be NULL");
+        std::tie(*out_width, *out_height) = output_size(engine->network, width, height);
+    });
+}
+
 acutance_status acutance_process(acutance_engine* engine, const acutance_format* format, const void* luma,
                                  ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength) {
     return guarded([&] {
         if (engine == nullptr) invalid("engine must not be NULL");
         const acutance_format checked = check_format(format);
-        engine->process(check_picture(checked, luma, luma_stride, out, out_stride, strength), strength);
+        engine->process(check_picture(engine->network, checked, luma, luma_stride, out, out_stride, strength),
+                        strength);
     });
 }
 
@@ -240,7 +274,7 @@ acutance_status acutance_residual(acutance_engine* engine, int width, int height
         if (engine == nullptr) invalid("engine must not be NULL");
         // int16 samples have the same size and alignment as 16-bit codes, which this checks.
         const acutance_format format{sizeof(acutance_format), width, height, 16, 0};
-        Picture picture = check_picture(format, luma, luma_stride, residual, residual_stride, 1.0);
+        Picture picture = check_picture(engine->network, format, luma, luma_stride, residual, residual_stride, 1.0);
         picture.kind = Kind::kActivations;
         engine->process(picture, 1.0);
     });
@@ -272,7 +306,8 @@ acutance_status acutance_session_process(acutance_session* session, const acutan
     return guarded([&] {
         if (session == nullptr) invalid("session must not be NULL");
         const acutance_format checked = check_format(format);
-        session->process(check_picture(checked, luma, luma_stride, out, out_stride, strength), checked, strength);
+        session->process(check_picture(session->network(), checked, luma, luma_stride, out, out_stride, strength),
+                         checked, strength);
     });
 }
 

@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <memory>
@@ -26,12 +27,6 @@ Workers::Workers(const Network& network, const Kernels& kernels, int threads, bo
     : process(current_process()), pool(threads, pin_threads) {
     renderers.reserve(static_cast<size_t>(pool.threads()));
     for (int i = 0; i < pool.threads(); ++i) renderers.emplace_back(network, kernels);
-}
-
-void copy_rows(const Picture& picture) {
-    const size_t row = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.sample_bytes());
-    for (int y = 0; y < picture.height; ++y)
-        std::memcpy(picture.out_row<uint8_t>(y), picture.luma_row<uint8_t>(y), row);
 }
 
 double seconds_now() {
@@ -66,7 +61,7 @@ void acutance_engine::process(const Picture& picture, double strength) {
     Workers& mine = workers();
     const std::lock_guard<std::mutex> lock(mine.turn);
     if (strength == 0.0) {
-        copy_rows(picture);
+        pass(mine, picture);
     } else {
         render(mine, picture, nullptr);
     }
@@ -78,5 +73,24 @@ void acutance_engine::render(Workers& workers, const Picture& picture, const Til
     for (Renderer& renderer : workers.renderers) renderer.reserve(picture, parts.widest());
     workers.pool.run(parts.shares(workers.pool.threads()), [&](int worker, int) {
         while (Part* part = parts.take()) workers.renderers[static_cast<size_t>(worker)].render(picture, *part, mask);
+    });
+}
+
+void acutance_engine::pass(Workers& workers, const Picture& picture) const {
+    if (!network.upscales()) {
+        const size_t row = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.sample_bytes());
+        for (int y = 0; y < picture.height; ++y)
+            std::memcpy(picture.out_row<uint8_t>(y), picture.luma_row<uint8_t>(y), row);
+        return;
+    }
+    const int a = network.unshuffle(), rows = (picture.height + a - 1) / a, columns = (picture.width + a - 1) / a;
+    for (Renderer& renderer : workers.renderers) {
+        renderer.reserve_to_enlarge(picture, columns);
+        renderer.spans().assign(1, Span{0, columns});
+    }
+    const int shares = std::min(rows, 4 * workers.pool.threads());
+    workers.pool.run(shares, [&](int worker, int share) {
+        workers.renderers[static_cast<size_t>(worker)].enlarge(picture, rows * share / shares,
+                                                               rows * (share + 1) / shares, columns);
     });
 }

@@ -25,8 +25,6 @@ struct Workers {
     std::vector<Renderer> renderers;
 };
 
-void copy_rows(const Picture& picture);
-
 double seconds_now();
 
 }  // namespace acutance
@@ -44,6 +42,9 @@ struct acutance_engine {
 
     // Computes the wanted tiles, or without a mask the whole picture. The caller holds the workers' turn.
     void render(acutance::Workers& workers, const acutance::Picture& picture, const acutance::TileMask* mask) const;
+
+    // Writes the output at strength 0: the input, or its enlargement.
+    void pass(acutance::Workers& workers, const acutance::Picture& picture) const;
 
     const acutance::Network network;
     const acutance::Kernels& kernels;

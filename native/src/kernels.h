@@ -69,6 +69,21 @@ struct Samples {
     int gain_shift;  // k
 };
 
+inline constexpr int kSumBits = 30;  // of weights and samples together, in an enlargement
+
+// A row of an enlarged picture, from pixel to pixel with `phases` samples in each (docs/engine.md, "Enlargement").
+struct EnlargedRow {
+    const void* rows[4];       // of the input, as wide as the output: [phase][pixel]
+    ptrdiff_t plane;           // samples from phase to phase
+    int32_t weights[4];        // of the rows
+    const int16_t* residual;   // of the first pixel's first pair of channels, or nullptr
+    ptrdiff_t residual_plane;  // int16s from pair to pair
+    int first_channel;         // the residual of phase 0
+    int phases;                // 2 to kMaxPhases
+};
+
+inline constexpr int kMaxPhases = 8;
+
 struct Kernels {
     const char* name;
     int overrun;
@@ -80,6 +95,12 @@ struct Kernels {
     // Codes plus residual to codes, one picture row.
     void (*emit8)(const Samples&, const uint8_t* codes, const int16_t* residual, uint8_t* out, int count);
     void (*emit16)(const Samples&, const uint16_t* codes, const int16_t* residual, uint16_t* out, int count);
+    // Makes one phase of a row as wide as the output: out[i] of the four codes from i * step on, with these weights.
+    void (*widen8)(const Samples&, const uint8_t* codes, int step, const int32_t* weights, uint8_t* out, int count);
+    void (*widen16)(const Samples&, const uint16_t* codes, int step, const int32_t* weights, uint16_t* out, int count);
+    // Makes `count` samples of an enlarged row, plus the residual.
+    void (*enlarge8)(const Samples&, const EnlargedRow&, uint8_t* out, int count);
+    void (*enlarge16)(const Samples&, const EnlargedRow&, uint16_t* out, int count);
     // Raises largest[i] to |4c - left - right - above - below| of pixel i of a row; here[-1] and here[count] are read.
     void (*activity8)(const uint8_t* above, const uint8_t* here, const uint8_t* below, int16_t* largest, int count);
     void (*activity16)(int top, const uint16_t* above, const uint16_t* here, const uint16_t* below, int32_t* largest,

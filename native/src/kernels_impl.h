@@ -255,6 +255,96 @@ void emit8(const Samples& samples, const uint8_t* codes, const int16_t* residual
     emit(samples, codes + done, residual + done, out + done, count - done);
 }
 
+// Four samples with weights of kSumBits - bits bits, rounded and clipped to a code.
+inline int weighted(const Samples& samples, int a, int b, int c, int d, const int32_t* weights) {
+    const int precision = kSumBits - samples.bits, top = samples.top;
+    const int sum = (1 << (precision - 1)) + a * weights[0] + b * weights[1] + c * weights[2] + d * weights[3];
+    const int value = sum >> precision;
+    return value < 0 ? 0 : at_most(value, top);
+}
+
+template <int Step, class Code>
+ACUTANCE_INLINE void widen_by(const Samples& samples, const Code* codes, int step, const int32_t* weights, Code* out,
+                              int count) {
+    const int top = samples.top;
+    for (int i = 0; i < count; ++i) {
+        const Code* here = codes + i * static_cast<ptrdiff_t>(Step > 0 ? Step : step);
+        out[i] = static_cast<Code>(weighted(samples, at_most(here[0], top), at_most(here[1], top),
+                                            at_most(here[2], top), at_most(here[3], top), weights));
+    }
+}
+
+template <class Code>
+void widen(const Samples& samples, const Code* codes, int step, const int32_t* weights, Code* out, int count) {
+    if (step == 1) {
+        widen_by<1>(samples, codes, step, weights, out, count);
+    } else if (step == 2) {
+        widen_by<2>(samples, codes, step, weights, out, count);
+    } else {
+        widen_by<0>(samples, codes, step, weights, out, count);
+    }
+}
+
+template <int Phases, class Code>
+ACUTANCE_INLINE void interleave(const Code (*lines)[kStrip], int phases, Code* out, int pixels) {
+    const int count = Phases > 0 ? Phases : phases;
+    for (int x = 0; x < pixels; ++x) {
+        for (int phase = 0; phase < count; ++phase) out[x * count + phase] = lines[phase][x];
+    }
+}
+
+template <class Code>
+void enlarge(const Samples& samples, const EnlargedRow& row, Code* out, int count) {
+    const int top = samples.top, gain = samples.gain, shift = samples.gain_shift, half = 1 << (shift - 1);
+    const int phases = row.phases;
+    Code lines[kMaxPhases][kStrip];
+    for (int x = 0; count > 0; x += kStrip) {
+        const int pixels = at_most((count + phases - 1) / phases, kStrip);
+        for (int phase = 0; phase < phases; ++phase) {
+            const ptrdiff_t from = phase * row.plane + x;
+            const Code* rows[4];
+            for (int j = 0; j < 4; ++j) rows[j] = static_cast<const Code*>(row.rows[j]) + from;
+            Code* line = lines[phase];
+            if (row.residual == nullptr) {
+                for (int i = 0; i < pixels; ++i) {
+                    line[i] = static_cast<Code>(
+                        weighted(samples, rows[0][i], rows[1][i], rows[2][i], rows[3][i], row.weights));
+                }
+                continue;
+            }
+            const int channel = row.first_channel + phase;
+            const int16_t* residual =
+                row.residual + (channel / 2) * row.residual_plane + channel % 2 + 2 * static_cast<ptrdiff_t>(x);
+            for (int i = 0; i < pixels; ++i) {
+                const int c = weighted(samples, rows[0][i], rows[1][i], rows[2][i], rows[3][i], row.weights);
+                const int sum = c + ((residual[2 * i] * gain + half) >> shift);
+                line[i] = static_cast<Code>(sum < 0 ? 0 : at_most(sum, top));
+            }
+        }
+        const int whole = at_most(count / phases, pixels);
+        switch (phases) {
+            case 2:
+                interleave<2>(lines, phases, out, whole);
+                break;
+            case 3:
+                interleave<3>(lines, phases, out, whole);
+                break;
+            case 4:
+                interleave<4>(lines, phases, out, whole);
+                break;
+            default:
+                interleave<0>(lines, phases, out, whole);
+                break;
+        }
+        out += whole * phases;
+        count -= whole * phases;
+        if (whole < pixels) {  // the output ends within a pixel
+            for (int phase = 0; phase < count; ++phase) out[phase] = lines[phase][whole];
+            return;
+        }
+    }
+}
+
 inline void activity8(const uint8_t* above, const uint8_t* here, const uint8_t* below, int16_t* largest, int count) {
     for (int i = 0; i < count; ++i) {
         const int16_t laplacian = static_cast<int16_t>(4 * here[i] - here[i - 1] - here[i + 1] - above[i] - below[i]);
@@ -304,10 +394,21 @@ uint64_t peak(uint64_t rounds) {
 
 template <class Isa>
 constexpr Kernels make_kernels(const char* name) {
-    return Kernels{name,       2 * Isa::lanes, static_cast<int>(kProducts * kScratchPlane<Isa>),
-                   conv<Isa>,  load<uint8_t>,  load<uint16_t>,
-                   emit8<Isa>, emit<uint16_t>, activity8,
-                   activity16, peak<Isa>};
+    return Kernels{name,
+                   2 * Isa::lanes,
+                   static_cast<int>(kProducts * kScratchPlane<Isa>),
+                   conv<Isa>,
+                   load<uint8_t>,
+                   load<uint16_t>,
+                   emit8<Isa>,
+                   emit<uint16_t>,
+                   widen<uint8_t>,
+                   widen<uint16_t>,
+                   enlarge<uint8_t>,
+                   enlarge<uint16_t>,
+                   activity8,
+                   activity16,
+                   peak<Isa>};
 }
 
 }  // namespace

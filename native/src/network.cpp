@@ -11,12 +11,12 @@ namespace acutance {
 namespace {
 
 constexpr char kMagic[8] = {'A', 'C', 'U', 'T', 'A', 'N', 'C', 'E'};
-constexpr uint32_t kVersion = 2;
-// docs/engine.md, "The integer network": within these, whatever a kernel multiplies fits in int16 and twice every sum
-// in int32.
+constexpr uint32_t kVersion = 3, kVersionWithoutShuffle = 2;
+// docs/engine.md, "The integer network": within these limits every factor of a kernel fits in int16, and twice every
+// sum in int32.
 constexpr int kMaxWeight = 16383, kLeastSlope = -32766;
 constexpr int64_t kSumLimit = int64_t{1} << 30;
-constexpr uint32_t kMaxUnshuffle = 8, kMaxChannels = 256, kMaxDepth = 64;
+constexpr uint32_t kMaxFactor = 8, kMaxScale = 4, kMaxChannels = 256, kMaxDepth = 64;
 
 [[noreturn]] void refuse(const std::string& why) {
     throw Error(ACUTANCE_INVALID_MODEL, "not a usable model: " + why);
@@ -64,20 +64,26 @@ private:
 Network Network::parse(const uint8_t* bytes, size_t size) {
     Reader in(bytes, size);
     if (std::memcmp(in.take(sizeof kMagic), kMagic, sizeof kMagic) != 0) refuse("it does not begin like one");
-    if (const uint32_t version = in.u32(); version != kVersion) {
-        refuse("format " + std::to_string(version) + ", this library reads format " + std::to_string(kVersion));
+    const uint32_t version = in.u32();
+    if (version != kVersion && version != kVersionWithoutShuffle) {
+        refuse("format " + std::to_string(version) + ", this library reads formats " +
+               std::to_string(kVersionWithoutShuffle) + " and " + std::to_string(kVersion));
     }
-    const uint32_t unshuffle = in.u32(), channels = in.u32(), depth = in.u32();
-    if (unshuffle < 1 || unshuffle > kMaxUnshuffle || channels < 1 || channels > kMaxChannels || depth > kMaxDepth) {
-        refuse("unshuffle " + std::to_string(unshuffle) + ", channels " + std::to_string(channels) + ", depth " +
-               std::to_string(depth) + " is out of range");
+    const uint32_t unshuffle = in.u32(), shuffle = version == kVersion ? in.u32() : unshuffle;
+    const uint32_t channels = in.u32(), depth = in.u32();
+    if (unshuffle < 1 || unshuffle > kMaxFactor || shuffle < unshuffle || shuffle > kMaxFactor ||
+        shuffle > kMaxScale * unshuffle || channels < 1 || channels > kMaxChannels || depth > kMaxDepth) {
+        refuse("unshuffle " + std::to_string(unshuffle) + ", shuffle " + std::to_string(shuffle) + ", channels " +
+               std::to_string(channels) + ", depth " + std::to_string(depth) + " is out of range");
     }
     Network network;
     network.unshuffle_ = static_cast<int>(unshuffle);
-    const uint32_t edge = unshuffle * unshuffle, count = depth + 2;
+    network.shuffle_ = static_cast<int>(shuffle);
+    const uint32_t count = depth + 2;
     network.storage_.resize(count);
     for (uint32_t i = 0; i < count; ++i) {
-        const uint32_t inputs = i == 0 ? edge : channels, outputs = i + 1 == count ? edge : channels;
+        const uint32_t inputs = i == 0 ? unshuffle * unshuffle : channels;
+        const uint32_t outputs = i + 1 == count ? shuffle * shuffle : channels;
         const std::string where = "layer " + std::to_string(i) + ", output ";
         if (static_cast<size_t>(inputs) * outputs * 18 > in.left()) refuse("it breaks off");  // before allocating
         const uint32_t pairs = (inputs + 1) / 2, groups = (outputs + kGroup - 1) / kGroup, padded = groups * kGroup;

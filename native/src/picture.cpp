@@ -39,8 +39,9 @@ void load_row(const Kernels& kernels, const Picture& picture, int y, int begin, 
 }
 
 void emit_row(const Kernels& kernels, const Picture& picture, int y, int begin, int end, const int16_t* residual) {
-    if (y >= picture.height) return;
-    const int inside = std::min(end, picture.width) - begin;
+    if (y >= picture.out_height) return;
+    const int inside = std::min(end, picture.out_width) - begin;
+    if (inside <= 0) return;
     switch (picture.kind) {
         case Kind::kCodes8:
             kernels.emit8(picture.samples, picture.luma_row<uint8_t>(y) + begin, residual,
@@ -54,13 +55,15 @@ void emit_row(const Kernels& kernels, const Picture& picture, int y, int begin, 
             std::memcpy(picture.out_row<int16_t>(y) + begin, residual, static_cast<size_t>(inside) * sizeof(int16_t));
             break;
     }
-    if (picture.copy != nullptr) {  // now, while it is in the cache
-        const size_t sample = static_cast<size_t>(picture.sample_bytes());
-        const size_t at =
-            (static_cast<size_t>(y) * static_cast<size_t>(picture.width) + static_cast<size_t>(begin)) * sample;
-        std::memcpy(picture.copy + at, picture.out_row<uint8_t>(y) + static_cast<size_t>(begin) * sample,
-                    static_cast<size_t>(inside) * sample);
-    }
+    copy_row(picture, y, begin, inside);
+}
+
+void copy_row(const Picture& picture, int y, int begin, int count) {
+    if (picture.copy == nullptr) return;
+    const size_t sample = static_cast<size_t>(picture.sample_bytes()), first = static_cast<size_t>(begin);
+    const size_t row = static_cast<size_t>(y) * static_cast<size_t>(picture.out_width);
+    std::memcpy(picture.copy + (row + first) * sample, picture.out_row<uint8_t>(y) + first * sample,
+                static_cast<size_t>(count) * sample);
 }
 
 }  // namespace acutance

@@ -1,4 +1,4 @@
-// A plane as the caller has it, and its way into and out of activations.
+// The caller's planes, and the conversion of their samples to and from activations.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +13,12 @@ struct Span {
     int begin, end;
 };
 
-enum class Kind { kCodes8, kCodes16, kActivations };  // the last: int16 in, the bare residual out
+enum class Kind { kCodes8, kCodes16, kActivations };  // kActivations: int16 in, the residual alone out
 
 struct Picture {
     Kind kind;
     int width, height;
+    int out_width, out_height;
     Samples samples;  // unused for kActivations
     const uint8_t* luma;
     uint8_t* out;
@@ -38,10 +39,14 @@ struct Picture {
 // docs/engine.md, "From luma to activations" and "From residual to luma".
 Samples make_samples(const acutance_format& format, double strength);
 
-// Pixels [begin, end) of row y as activations; past the picture's right and bottom edge its last pixels repeat.
+// Loads pixels [begin, end) of row y as activations. Past the right and bottom edge of the picture its last pixels
+// repeat.
 void load_row(const Kernels& kernels, const Picture& picture, int y, int begin, int end, int16_t* activations);
 
-// Pixels [begin, end) of row y from their residuals; what lies outside the picture is left out.
+// Writes samples [begin, end) of output row y from their residuals, except those that lie outside of the output.
 void emit_row(const Kernels& kernels, const Picture& picture, int y, int begin, int end, const int16_t* residual);
+
+// Copies `count` samples of output row y to picture.copy, if there is one.
+void copy_row(const Picture& picture, int y, int begin, int count);
 
 }  // namespace acutance

@@ -27,7 +27,7 @@ ptrdiff_t Renderer::plane_of(int columns) {
     return ((2 * static_cast<ptrdiff_t>(columns) + 31) / 32 | 1) * 32;
 }
 
-void Renderer::reserve(const Picture&, int widest) {
+void Renderer::reserve(const Picture& picture, int widest) {
     const int depth = network_.depth(), columns = columns_of(widest);
     const ptrdiff_t plane = plane_of(columns);
     const auto grow = [](std::vector<int16_t>& memory, ptrdiff_t size) {
@@ -44,7 +44,13 @@ void Renderer::reserve(const Picture&, int widest) {
     }
     grow(zeros_, most_planes * plane);
     grow(scratch_, most_planes * kernels_.scratch_of_pair + static_cast<ptrdiff_t>(kLine));
-    grow(line_, static_cast<ptrdiff_t>(columns) * network_.unshuffle());
+    grow(line_, static_cast<ptrdiff_t>(columns) * network_.shuffle());
+    reserve_to_enlarge(picture, widest);
+}
+
+void Renderer::reserve_to_enlarge(const Picture& picture, int widest) {
+    spans_.reserve(static_cast<size_t>(widest));
+    enlarger_.reserve(picture, widest);
 }
 
 void Renderer::prepare(const Picture& picture, const Part& part) {
@@ -56,6 +62,7 @@ void Renderer::prepare(const Picture& picture, const Part& part) {
     height_ = (picture.height + r - 1) / r;
     origin_ = left_ - depth - 1;
     plane_ = plane_of(columns_of(right_ - left_));
+    if (network_.upscales() && picture.kind != Kind::kActivations) enlarger_.begin(picture, left_, right_);
     for (int i = 0; i <= depth; ++i) {
         Ring& ring = rings_[static_cast<size_t>(i)];
         ring.first_tile_row = ring.last_tile_row = -1;
@@ -141,6 +148,11 @@ void Renderer::load(const Picture& picture, int y) {
                     continue;
                 }
                 load_row(kernels_, picture, r * line + dy, r * span.begin, r * span.end, line_.data());
+                if (r == 1) {  // one channel, whose partner stays zero
+                    int16_t* out = target + at(span.begin);
+                    for (int x = 0; x < span.end - span.begin; ++x) out[2 * x] = line_[static_cast<size_t>(x)];
+                    continue;
+                }
                 for (int dx = 0; dx < r; ++dx) {
                     const int channel = dy * r + dx;
                     int16_t* out = target + (channel / 2) * plane_ + channel % 2 + at(span.begin);
@@ -170,26 +182,36 @@ void Renderer::convolve(int layer, int y) {
 }
 
 void Renderer::emit(const Picture& picture, int y) {
-    const int r = network_.unshuffle(), ring = network_.depth();
+    const int b = network_.shuffle(), ring = network_.depth();
+    const std::vector<Span>& spans = rings_[static_cast<size_t>(ring)].spans;
     for (int line = y; line < std::min(y + 2, bottom_); ++line) {
         const int16_t* residual = row(ring, line);
-        for (const Span span : rings_[static_cast<size_t>(ring)].spans) {
-            for (int dy = 0; dy < r; ++dy) {
-                if (r == 2) {
+        if (network_.upscales() && picture.kind != Kind::kActivations) {
+            enlarger_.emit(picture, line, spans, residual + at(left_), plane_);
+            continue;
+        }
+        for (const Span span : spans) {
+            for (int dy = 0; dy < b; ++dy) {
+                if (b == 2) {
                     emit_row(kernels_, picture, 2 * line + dy, 2 * span.begin, 2 * span.end,
                              residual + dy * plane_ + at(span.begin));
                     continue;
                 }
-                for (int dx = 0; dx < r; ++dx) {
-                    const int channel = dy * r + dx;
+                for (int dx = 0; dx < b; ++dx) {
+                    const int channel = dy * b + dx;
                     const int16_t* in = residual + (channel / 2) * plane_ + channel % 2 + at(span.begin);
                     int16_t* out = line_.data() + dx;
-                    for (int x = span.begin; x < span.end; ++x, out += r, in += 2) *out = *in;
+                    for (int x = span.begin; x < span.end; ++x, out += b, in += 2) *out = *in;
                 }
-                emit_row(kernels_, picture, r * line + dy, r * span.begin, r * span.end, line_.data());
+                emit_row(kernels_, picture, b * line + dy, b * span.begin, b * span.end, line_.data());
             }
         }
     }
+}
+
+void Renderer::enlarge(const Picture& picture, int begin, int end, int columns) {
+    enlarger_.begin(picture, 0, columns);
+    for (int y = begin; y < end; ++y) enlarger_.emit(picture, y, spans_, nullptr, 0);
 }
 
 void Renderer::render(const Picture& picture, Part& part, const TileMask* mask) {

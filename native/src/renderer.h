@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "enlarger.h"
 #include "network.h"
 #include "parts.h"
 #include "picture.h"
@@ -18,14 +19,22 @@ namespace acutance {
 // One thread's working memory.
 class Renderer {
 public:
-    Renderer(const Network& network, const Kernels& kernels) : network_(network), kernels_(kernels) {}
+    Renderer(const Network& network, const Kernels& kernels)
+        : network_(network), kernels_(kernels), enlarger_(network, kernels) {}
 
     // Allocates the memory for parts of this picture of up to `widest` unshuffled pixels: before render, and not by a
     // thread of its own, so that a later frame allocates nothing.
     void reserve(const Picture& picture, int widest);
+    void reserve_to_enlarge(const Picture& picture, int widest);  // for enlarge() alone
 
     // Computes a part's pixels and writes them to the picture's output; with a mask, only those of the wanted tiles.
     void render(const Picture& picture, Part& part, const TileMask* mask);
+
+    // The spans that enlarge() writes.
+    std::vector<Span>& spans() { return spans_; }
+
+    // Writes the enlargement alone, in the spans() of pixel rows [begin, end) of a picture of `columns` pixels.
+    void enlarge(const Picture& picture, int begin, int end, int columns);
 
     // Returns the bytes of working memory per unshuffled pixel of a part's width.
     static int bytes_per_column(const Network& network);
@@ -54,8 +63,10 @@ private:
 
     const Network& network_;
     const Kernels& kernels_;
+    Enlarger enlarger_;
     std::vector<Ring> rings_;
     std::vector<int16_t> zeros_, line_, scratch_;
+    std::vector<Span> spans_;
     int left_ = 0, top_ = 0, right_ = 0, bottom_ = 0;  // of the part; the bottom may move up
     int width_ = 0, height_ = 0;                       // of the unshuffled picture
     int origin_ = 0;                                   // the pixel at the start of a plane

@@ -51,7 +51,7 @@ void acutance_session::begin(const acutance_format& format_, double strength_) {
 
 void acutance_session::sharpen(Workers& workers, const Picture& picture) {
     if (strength == 0.0) {
-        copy_rows(picture);
+        engine.pass(workers, picture);
         std::fill(computed.begin(), computed.end(), uint8_t{0});
         counts = {sizeof counts, grid.count(), 0, grid.count(), 0};
         return;
@@ -91,11 +91,13 @@ void acutance_session::sharpen(Workers& workers, const Picture& picture) {
 
 // Measures activity by rows of tiles, and finds changes by rows of cells.
 void acutance_session::inspect(Workers& workers, const Picture& picture, bool choosing, bool comparing) {
-    const size_t plane = static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height) *
-                         static_cast<size_t>(picture.sample_bytes());
-    if (comparing && last_in.size() != plane) {
-        last_out.assign(plane, 0);
-        last_in.assign(plane, 0);  // after last_out, because its size tells whether both are there
+    const auto bytes = [&picture](int width, int height) {
+        return static_cast<size_t>(width) * static_cast<size_t>(height) * static_cast<size_t>(picture.sample_bytes());
+    };
+    if (comparing && last_in.size() != bytes(picture.width, picture.height)) {
+        last_out.assign(bytes(picture.out_width, picture.out_height), 0);
+        last_in.assign(bytes(picture.width, picture.height),
+                       0);  // after last_out, because its size tells whether both are there
         remembers = false;
     }
     const int parts = std::min(grid.rows, 4 * workers.pool.threads());
@@ -153,30 +155,47 @@ void acutance_session::update_rest() {
 
 // Writes the tiles that were not computed: those that pass through, and those that are reused.
 void acutance_session::fill(Workers& workers, const Picture& picture) {
+    const Network& network = engine.network;
     const size_t sample = static_cast<size_t>(picture.sample_bytes());
-    const size_t row_bytes = static_cast<size_t>(picture.width) * sample;
-    const size_t tile_bytes = static_cast<size_t>(grid.side) * sample;
+    const size_t row_bytes = static_cast<size_t>(picture.out_width) * sample;
+    const int a = network.unshuffle(), tile = grid.side / a;  // of pixels of the network
+    const int out_side = tile * network.shuffle(), pixels = (picture.width + a - 1) / a;
+    const int pixel_rows = (picture.height + a - 1) / a;
+    if (network.upscales()) {
+        for (Renderer& renderer : workers.renderers) renderer.reserve_to_enlarge(picture, pixels);
+    }
     enum State { kComputed, kReused, kPassed };
-    const auto state = [this](size_t tile) {
-        return wanted[tile] != 0 ? kComputed : chosen[tile] != 0 ? kReused : kPassed;
+    const auto state = [this](size_t index) {
+        return wanted[index] != 0 ? kComputed : chosen[index] != 0 ? kReused : kPassed;
+    };
+    const auto copy = [&](int row, int first_column, int end_column, bool reused) {
+        const size_t begin = static_cast<size_t>(first_column) * static_cast<size_t>(out_side) * sample;
+        const size_t end =
+            std::min(static_cast<size_t>(end_column) * static_cast<size_t>(out_side) * sample, row_bytes);
+        for (int y = row * out_side; y < std::min((row + 1) * out_side, picture.out_height); ++y) {
+            const uint8_t* from =
+                reused ? last_out.data() + static_cast<size_t>(y) * row_bytes : picture.luma_row<uint8_t>(y);
+            std::memcpy(picture.out_row<uint8_t>(y) + begin, from + begin, end - begin);
+        }
     };
     const int parts = std::min(grid.rows, 4 * workers.pool.threads());
-    workers.pool.run(parts, [&](int, int part) {
+    workers.pool.run(parts, [&](int worker, int part) {
+        Renderer& renderer = workers.renderers[static_cast<size_t>(worker)];
         for (int row = grid.rows * part / parts; row < grid.rows * (part + 1) / parts; ++row) {
             const size_t first = static_cast<size_t>(row) * static_cast<size_t>(grid.columns);
-            const int last_line = std::min((row + 1) * grid.side, picture.height);
+            renderer.spans().clear();
             for (int column = 0; column < grid.columns;) {
                 const int run = column;
                 const State what = state(first + static_cast<size_t>(column));
                 while (column < grid.columns && state(first + static_cast<size_t>(column)) == what) ++column;
-                if (what == kComputed) continue;
-                const size_t begin = static_cast<size_t>(run) * tile_bytes;
-                const size_t count = std::min(static_cast<size_t>(column) * tile_bytes, row_bytes) - begin;
-                for (int y = row * grid.side; y < last_line; ++y) {
-                    const uint8_t* from = what == kPassed ? picture.luma_row<uint8_t>(y)
-                                                          : last_out.data() + static_cast<size_t>(y) * row_bytes;
-                    std::memcpy(picture.out_row<uint8_t>(y) + begin, from + begin, count);
+                if (what == kReused || (what == kPassed && !network.upscales())) {
+                    copy(row, run, column, what == kReused);
+                } else if (what == kPassed) {
+                    renderer.spans().push_back(Span{run * tile, std::min(column * tile, pixels)});
                 }
+            }
+            if (!renderer.spans().empty()) {
+                renderer.enlarge(picture, row * tile, std::min((row + 1) * tile, pixel_rows), pixels);
             }
         }
     });

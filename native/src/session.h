@@ -14,6 +14,7 @@ struct acutance_session {
 
     void process(const acutance::Picture& picture, const acutance_format& format_, double strength_);
     void forget() { started = false; }
+    const acutance::Network& network() const { return engine.network; }
 
     acutance_tile_options options;
     acutance_tile_counts counts{};

@@ -26,11 +26,12 @@ void append(std::vector<uint8_t>& bytes, int value, int count) {
 // A valid model (docs/engine.md, "The file").
 std::vector<uint8_t> valid_model() {
     std::vector<uint8_t> bytes{'A', 'C', 'U', 'T', 'A', 'N', 'C', 'E'};
-    const int unshuffle = number(1, 3), channels = number(1, 5), depth = number(0, 2), layers = depth + 2;
-    for (const int value : {2, unshuffle, channels, depth}) append(bytes, value, 4);
+    const int unshuffle = number(1, 3), shuffle = number(unshuffle, 4), channels = number(1, 5), depth = number(0, 2);
+    const int layers = depth + 2;
+    for (const int value : {3, unshuffle, shuffle, channels, depth}) append(bytes, value, 4);
     for (int layer = 0; layer < layers; ++layer) {
         const bool first = layer == 0, last = layer + 1 == layers;
-        const int inputs = first ? unshuffle * unshuffle : channels, outputs = last ? unshuffle * unshuffle : channels;
+        const int inputs = first ? unshuffle * unshuffle : channels, outputs = last ? shuffle * shuffle : channels;
         append(bytes, number(8, 16), 4);
         for (int i = 0; i < 9 * inputs * outputs; ++i) append(bytes, number(-600, 600), 2);
         for (int i = 0; i < outputs; ++i) append(bytes, number(-100000, 100000), 4);

@@ -19,9 +19,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const acutance_status status = acutance_load_memory(size == 0 ? &nothing : data, size, &options, &engine);
     if (status == ACUTANCE_OK) {
         const acutance_format format{sizeof format, 37, 21, 8, 0};
-        std::vector<uint8_t> luma(37 * 21), out(37 * 21);
+        int width = 0, height = 0;
+        if (acutance_output_size(engine, 37, 21, &width, &height) != ACUTANCE_OK) std::abort();
+        std::vector<uint8_t> luma(37 * 21), out(static_cast<size_t>(width) * static_cast<size_t>(height));
         for (size_t i = 0; i < luma.size(); ++i) luma[i] = static_cast<uint8_t>(i * i * 31 >> 3);
-        if (acutance_process(engine, &format, luma.data(), 37, out.data(), 37, 2.0) != ACUTANCE_OK) std::abort();
+        if (acutance_process(engine, &format, luma.data(), 37, out.data(), width, 2.0) != ACUTANCE_OK) std::abort();
         acutance_free(engine);
     } else if (status != ACUTANCE_INVALID_MODEL || engine != nullptr) {
         std::fprintf(stderr, "status %d: %s\n", status, acutance_last_error());

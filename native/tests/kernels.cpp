@@ -132,6 +132,12 @@ Samples random_samples(bool deep) {
     return make_samples(format, number(0, 20) / 10.0);
 }
 
+// Weights as small as those of an enlargement, so that sums fit in 32 bits.
+void random_weights(int bits, int32_t* weights) {
+    const int largest = (1 << (kSumBits - bits)) / 4;
+    for (int j = 0; j < 4; ++j) weights[j] = number(-largest, largest + largest / 2);
+}
+
 template <class Code>
 void check_rows(const Kernels& kernels) {
     constexpr bool deep = sizeof(Code) == 2;
@@ -150,6 +156,37 @@ void check_rows(const Kernels& kernels) {
                   [&](const Kernels& used, Code* out) {
                       if constexpr (deep) used.emit16(samples, codes.data(), residual.data(), out, n);
                       if constexpr (!deep) used.emit8(samples, codes.data(), residual.data(), out, n);
+                  });
+    const int step = number(1, 3);
+    const auto line = random_values<Code>(count * static_cast<size_t>(step) + 3, 0, largest);
+    int32_t weights[4];
+    random_weights(samples.bits, weights);
+    compare<Code>(kernels, deep ? "widen16" : "widen8", margin, count, count, count + 2 * margin,
+                  [&](const Kernels& used, Code* out) {
+                      if constexpr (deep) used.widen16(samples, line.data(), step, weights, out, n);
+                      if constexpr (!deep) used.widen8(samples, line.data(), step, weights, out, n);
+                  });
+    EnlargedRow row{};
+    row.phases = number(2, kMaxPhases);
+    random_weights(samples.bits, row.weights);
+    row.plane = static_cast<ptrdiff_t>(count) + number(0, 9);
+    row.residual_plane = 2 * row.plane;
+    row.first_channel = number(0, row.phases - 1) * row.phases;
+    std::vector<Code> inputs[4];
+    for (int j = 0; j < 4; ++j) {
+        inputs[j] = random_values<Code>(static_cast<size_t>(row.plane * row.phases), 0, samples.top);
+        row.rows[j] = inputs[j].data();
+    }
+    const size_t pairs = static_cast<size_t>(row.first_channel + row.phases + 1) / 2;
+    const auto channels = random_values<int16_t>(pairs * static_cast<size_t>(row.residual_plane), -kActivationLimit,
+                                                 kActivationLimit - 1);
+    row.residual = number(0, 3) == 0 ? nullptr : channels.data();
+    const size_t enlarged = count * static_cast<size_t>(row.phases) - static_cast<size_t>(number(0, row.phases - 1));
+    compare<Code>(kernels, deep ? "enlarge16" : "enlarge8", margin, enlarged, enlarged, enlarged + 2 * margin,
+                  [&](const Kernels& used, Code* out) {
+                      const int length = static_cast<int>(enlarged);
+                      if constexpr (deep) used.enlarge16(samples, row, out, length);
+                      if constexpr (!deep) used.enlarge8(samples, row, out, length);
                   });
     std::vector<Code> rows[3];
     for (std::vector<Code>& row : rows) row = random_values<Code>(count + 2, 0, largest);

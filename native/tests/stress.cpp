@@ -17,6 +17,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #if !defined(_WIN32) && !defined(__EMSCRIPTEN__)
@@ -78,13 +79,15 @@ void append(std::vector<uint8_t>& bytes, T value) {
 }
 
 // A model as docs/engine.md describes it, with weights that use most of what the overflow proof allows.
-std::vector<uint8_t> random_model(int unshuffle, int channels, int depth) {
+std::vector<uint8_t> random_model(int unshuffle, int channels, int depth, int shuffle = 0) {
+    if (shuffle == 0) shuffle = unshuffle;
     std::vector<uint8_t> bytes;
     for (const char c : std::string("ACUTANCE")) bytes.push_back(static_cast<uint8_t>(c));
-    for (const int value : {2, unshuffle, channels, depth}) append(bytes, value);
-    const int edge = unshuffle * unshuffle, layers = depth + 2;
+    for (const int value : {3, unshuffle, shuffle, channels, depth}) append(bytes, value);
+    const int layers = depth + 2;
     for (int layer = 0; layer < layers; ++layer) {
-        const int inputs = layer == 0 ? edge : channels, outputs = layer + 1 == layers ? edge : channels;
+        const int inputs = layer == 0 ? unshuffle * unshuffle : channels;
+        const int outputs = layer + 1 == layers ? shuffle * shuffle : channels;
         append(bytes, number(8, 16));
         const int largest = std::min(32767 / 3, 60000 / (9 * inputs));
         for (int i = 0; i < 9 * inputs * outputs; ++i) append(bytes, static_cast<int16_t>(number(-largest, largest)));
@@ -147,26 +150,30 @@ acutance_engine* load(const std::vector<uint8_t>& model, int threads, const char
 }
 
 void check_one() {
-    const int unshuffles[] = {1, 2, 2, 2, 2, 3, 4, 5};
+    const int factors[][2] = {{1, 1}, {2, 2}, {2, 2}, {3, 3}, {5, 5}, {1, 2}, {1, 3}, {1, 4}, {2, 3}, {3, 7}};
     const int depths[] = {8, 8, 8, 9, 10, 12, 13, 14, 16};
-    const int unshuffle = unshuffles[number(0, 7)];
-    const std::vector<uint8_t> model = random_model(unshuffle, number(1, 20), number(0, 4));
+    const auto [unshuffle, shuffle] = factors[number(0, 9)];
+    const std::vector<uint8_t> model = random_model(unshuffle, number(1, 20), number(0, 4), shuffle);
     const acutance_format format{sizeof format, number(1, 120), number(1, 70), depths[number(0, 8)], number(0, 1)};
     const double strength = number(0, 20) / 10.0;
     Plane luma(format, number(0, 5), number(0, 1) != 0);
     fill(luma, format);
     const std::string where = std::to_string(format.width) + "x" + std::to_string(format.height) + ", " +
-                              std::to_string(format.bit_depth) + " bits, unshuffle " + std::to_string(unshuffle);
+                              std::to_string(format.bit_depth) + " bits, " + std::to_string(unshuffle) + " to " +
+                              std::to_string(shuffle);
+    acutance_format out_format = format;  // of the output planes
+    out_format.width = (format.width * shuffle + unshuffle - 1) / unshuffle;
+    out_format.height = (format.height * shuffle + unshuffle - 1) / unshuffle;
     std::vector<uint8_t> reference;
     for (const char* const* name = acutance_instruction_sets(); *name != nullptr; ++name) {
         for (const int threads : {1, 3}) {
             acutance_engine* engine = load(model, threads, *name);
             if (engine == nullptr) continue;
-            Plane out(format, number(0, 5), number(0, 1) != 0);
+            Plane out(out_format, number(0, 5), number(0, 1) != 0);
             expect(acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, strength) ==
                        ACUTANCE_OK,
                    "process");
-            const std::vector<uint8_t> pixels = out.pixels(format.height);
+            const std::vector<uint8_t> pixels = out.pixels(out_format.height);
             if (reference.empty()) reference = pixels;
             expect(pixels == reference, std::string(*name) + " differs: " + where);
 
@@ -176,15 +183,15 @@ void check_one() {
                 acutance_session* session = nullptr;
                 expect(acutance_session_open(engine, &options, &session) == ACUTANCE_OK, "session");
                 for (int frame = 0; frame < 3; ++frame) {
-                    Plane kept(format, 0, false);
-                    expect(acutance_session_process(session, &format, luma.first, luma.stride, kept.first, kept.stride,
-                                                    strength) == ACUTANCE_OK,
+                    Plane out_plane(out_format, 0, false);
+                    expect(acutance_session_process(session, &format, luma.first, luma.stride, out_plane.first,
+                                                    out_plane.stride, strength) == ACUTANCE_OK,
                            "session process");
                     const acutance_tile_counts counts = counts_of(session);
                     expect(counts.tiles > 0 && counts.computed + counts.passed + counts.reused == counts.tiles,
                            "tiles are accounted for");
                     if (options.threshold == 0)
-                        expect(kept.pixels(format.height) == reference, "a session differs: " + where);
+                        expect(out_plane.pixels(out_format.height) == reference, "a session differs: " + where);
                     if (options.reuse != 0 && frame > 1 && strength > 0)
                         expect(counts.computed == 0, "a still frame is reused");
                 }
@@ -194,12 +201,13 @@ void check_one() {
                 if (number(0, 1) != 0) acutance_session_reset(session);
                 for (const acutance_tile_options& now : {other, tiles(0, 0, 0, 0), other, options}) {
                     acutance_session_set_options(session, &now);
-                    Plane kept(format, 0, false);
-                    acutance_session_process(session, &format, luma.first, luma.stride, kept.first, kept.stride,
-                                             strength);
+                    Plane out_plane(out_format, 0, false);
+                    acutance_session_process(session, &format, luma.first, luma.stride, out_plane.first,
+                                             out_plane.stride, strength);
                     const acutance_tile_counts counts = counts_of(session);
                     if (counts.passed == 0)
-                        expect(kept.pixels(format.height) == reference, "options changed on the way: " + where);
+                        expect(out_plane.pixels(out_format.height) == reference,
+                               "options changed on the way: " + where);
                 }
                 acutance_session_close(session);
             }
@@ -322,9 +330,13 @@ void check_internal_errors() {
 // After the first frame of a format no frame allocates, in any thread: whole frames, and sessions of every kind.
 void check_allocations() {
     const acutance_format format{sizeof format, 640, 400, 8, 0};
-    Plane luma(format, 0, false), out(format, 0, false);
-    for (const int unshuffle : {1, 2, 3}) {
-        acutance_engine* engine = load(random_model(unshuffle, 8, 2), 4, nullptr);
+    acutance_format larger = format;  // enough for every factor below
+    larger.width *= 2;
+    larger.height *= 2;
+    Plane luma(format, 0, false), out(larger, 0, false);
+    for (const auto& [unshuffle, shuffle] :
+         {std::pair(1, 1), std::pair(2, 2), std::pair(3, 3), std::pair(1, 2), std::pair(2, 3)}) {
+        acutance_engine* engine = load(random_model(unshuffle, 8, 2, shuffle), 4, nullptr);
         const auto process = [&](acutance_session* session) {
             if (session == nullptr) {
                 acutance_process(engine, &format, luma.first, luma.stride, out.first, out.stride, 1.0);

@@ -1,8 +1,10 @@
 """The integer network: what it computes is docs/engine.md to the bit, and near what the float student computes."""
 
 import contextlib
+import math
 import struct
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,12 @@ from acutance.students.bundled import find_student
 from acutance.students.spec import ConvLayer, Student, StudentShape, StudentSpec
 
 Rows = list[list[int]]
-shapes = st.builds(StudentShape, st.integers(1, 4), st.integers(1, 5), st.integers(0, 2))
+shapes = st.builds(
+    lambda factors, channels, depth: StudentShape(factors[0], channels, depth, factors[1]),
+    st.sampled_from([(1, 1), (2, 2), (3, 3), (4, 4), (1, 2), (1, 3), (1, 4), (2, 3), (3, 5)]),
+    st.integers(1, 5),
+    st.integers(0, 2),
+)
 
 
 def student_of(shape: StudentShape, layers: list[ConvLayer]) -> Student:
@@ -88,9 +95,36 @@ def oracle_residual(network: IntegerNetwork, q: Rows) -> Rows:
                     rows[y][x] = s if layer.slope is None else max(s, mulr(s, int(layer.slope[o])))
             outputs.append(rows)
         maps = outputs
+    b = network.shape.shuffle
+    out_width, out_height = -(-len(q[0]) * b // r), -(-len(q) * b // r)
     return [
-        [maps[(y % r) * r + x % r][y // r][x // r] for x in range(len(q[0]))] for y in range(len(q))
+        [maps[(y % b) * b + x % b][y // b][x // b] for x in range(out_width)] for y in range(out_height)
     ]  # fmt: skip
+
+
+def oracle_line(line: list[int], a: int, b: int, n: int) -> list[int]:
+    """The page's section on enlargement for one row or column."""
+    out = []
+    for i in range(-(-len(line) * b // a)):
+        first = math.floor(Fraction((2 * i + 1) * a, 2 * b) - Fraction(3, 2))
+        weights = []
+        for x in range(first, first + 4):
+            t, u = abs((2 * i + 1) * a - (2 * x + 1) * b), 2 * b
+            w = 3 * t**3 - 5 * t**2 * u + 2 * u**3 if t < u else -(t**3) + 5 * t**2 * u - 8 * t * u**2 + 4 * u**3
+            weights.append(w if t < 2 * u and 0 <= x < len(line) else 0)
+        precision, total = 30 - n, 2 ** (30 - n - 1)
+        for j, w in enumerate(weights):
+            exact = Fraction(w * 2**precision, sum(weights))
+            whole = math.floor(abs(exact) + Fraction(1, 2))
+            total += (whole if w > 0 else -whole) * (line[first + j] if w else 0)
+        out.append(max(0, min(2**n - 1, total >> precision)))
+    return out
+
+
+def oracle_enlargement(codes: Rows, a: int, b: int, n: int) -> Rows:
+    wide = [oracle_line(row, a, b, n) for row in codes]
+    columns = [oracle_line(list(column), a, b, n) for column in zip(*wide, strict=True)]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def oracle(network: IntegerNetwork, plane: Rows, n: int, full_range: bool, strength: float) -> Rows:
@@ -103,6 +137,9 @@ def oracle(network: IntegerNetwork, plane: Rows, n: int, full_range: bool, stren
     u = top / 219 if full_range else float(2 ** (n - 8))
     k = 15 if n <= 13 else 28 - n
     m = round(strength * u * 2**k / 64)
+    shape = network.shape
+    if shape.shuffle > shape.unshuffle:
+        codes = oracle_enlargement(codes, shape.unshuffle, shape.shuffle, n)
     return [
         [max(0, min(top, c + ((a * m + 2 ** (k - 1)) >> k))) for c, a in zip(code_row, row, strict=True)]
         for code_row, row in zip(codes, oracle_residual(network, q), strict=True)
@@ -169,7 +206,7 @@ def float_residual(student: Student, luma: NDArray[np.float32]) -> NDArray[np.fl
 
 @settings(max_examples=30, deadline=None)
 @given(
-    shape=st.builds(StudentShape, st.integers(1, 4), st.integers(1, 9), st.integers(0, 4)),
+    shape=st.builds(StudentShape, st.integers(1, 4), st.integers(1, 9), st.integers(0, 4), st.sampled_from([0, 0, 4])),
     slope=st.sampled_from([0.0, 0.3, 1.0, 3.0]),
     seed=st.integers(0, 999),
 )
@@ -383,7 +420,7 @@ def test_a_file_is_laid_out_as_documented() -> None:
     network = random_network(7, StudentShape(1, 2, 0))
     first, last = network.layers
     assert first.slope is not None
-    expected = b"ACUTANCE" + struct.pack("<4I", 2, 1, 2, 0)
+    expected = b"ACUTANCE" + struct.pack("<5I", 3, 1, 1, 2, 0)
     expected += struct.pack("<i18h", first.shift, *first.weight.ravel().tolist())
     expected += struct.pack("<2i2h", *first.bias.tolist(), *first.slope.tolist())
     expected += struct.pack("<i18hi", last.shift, *last.weight.ravel().tolist(), *last.bias.tolist())
@@ -394,24 +431,33 @@ def test_a_file_is_laid_out_as_documented() -> None:
     ("spoil", "reason"),
     [
         (lambda d: b"", "too few"),
-        (lambda d: d[:23], "too few"),
+        (lambda d: d[:27], "too few"),
         (lambda d: d[:-1], "where"),
         (lambda d: d + b"\0", "where"),
         (lambda d: b"safetens" + d[8:], "not an integer network"),
         (lambda d: d[:8] + struct.pack("<I", 1) + d[12:], "version 1"),
         (lambda d: d[:12] + struct.pack("<I", 9) + d[16:], "unshuffle"),
-        (lambda d: d[:16] + struct.pack("<I", 2**32 - 1) + d[20:], "channels"),
-        (lambda d: d[:20] + struct.pack("<I", 65) + d[24:], "depth"),
-        (lambda d: d[:20] + struct.pack("<I", 64) + d[24:], "where"),
-        (lambda d: d[:24] + struct.pack("<i", 31) + d[28:], "a shift of 31"),
-        (lambda d: d[:28] + b"\x00\x80" + d[30:], "a weight of size 32768"),
-        (lambda d: d[:28] + b"\x0a\x2a" * 18 + d[64:], "could overflow"),
+        (lambda d: d[:16] + struct.pack("<I", 0) + d[20:], "shuffle must be an integer from 1 to 8, not 0"),
+        (lambda d: d[:16] + struct.pack("<I", 5) + d[20:], "shuffle must be 1 to 4 times unshuffle"),
+        (lambda d: d[:20] + struct.pack("<I", 2**32 - 1) + d[24:], "channels"),
+        (lambda d: d[:24] + struct.pack("<I", 65) + d[28:], "depth"),
+        (lambda d: d[:24] + struct.pack("<I", 64) + d[28:], "where"),
+        (lambda d: d[:28] + struct.pack("<i", 31) + d[32:], "a shift of 31"),
+        (lambda d: d[:32] + b"\x00\x80" + d[34:], "a weight of size 32768"),
+        (lambda d: d[:32] + b"\x0a\x2a" * 18 + d[68:], "could overflow"),
     ],
 )
 def test_malformed_files_are_refused(spoil: Callable[[bytes], bytes], reason: str) -> None:
     data = random_network(0, StudentShape(1, 2, 0)).to_bytes()
     with pytest.raises(ModelError, match=f"^a.acu: .*{reason}"):
         IntegerNetwork.from_bytes(spoil(data), source="a.acu")
+
+
+def test_a_file_from_before_upscalers_is_read_as_a_same_size_student() -> None:
+    network = random_network(0, StudentShape(2, 3, 1))
+    data = network.to_bytes()
+    older = data[:8] + struct.pack("<4I", 2, 2, 3, 1) + data[28:]
+    assert IntegerNetwork.from_bytes(older).to_bytes() == data
 
 
 @settings(max_examples=200, deadline=None)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from acutance import __version__
 from acutance.engine import open_engine
 from acutance.engine.base import TileOptions
+from acutance.engine.enlargement import enlarge
 from acutance.engine.integer import IntegerLayer, IntegerNetwork
 from acutance.engine.numpy_engine import NumpyEngine
 from acutance.errors import EngineError, MissingExtraError, UsageError
@@ -48,7 +49,15 @@ def random_network(shape: StudentShape, seed: int) -> IntegerNetwork:
     return IntegerNetwork(shape, tuple(layers))
 
 
-shapes = st.builds(StudentShape, st.sampled_from([1, 2, 2, 2, 3, 4]), st.integers(1, 18), st.integers(0, 4))
+factors = st.sampled_from(
+    [(1, 0), (2, 0), (2, 0), (3, 0), (4, 0), (1, 2), (1, 3), (1, 4), (2, 3), (2, 5), (3, 4), (4, 7), (8, 8), (5, 6)]
+)
+shapes = st.builds(
+    lambda factors, channels, depth: StudentShape(factors[0], channels, depth, factors[1]),
+    factors,
+    st.integers(1, 18),
+    st.integers(0, 4),
+)
 sizes = st.tuples(st.integers(1, 70), st.integers(1, 110))
 
 
@@ -276,7 +285,7 @@ def test_wrong_calls_are_errors_and_not_crashes() -> None:
     engine = _native.Engine(random_network(StudentShape(2, 4, 1), 0).to_bytes(), 1)
     plane, out = np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8)
     for wrong in (np.zeros((8, 9), np.uint8), np.zeros((8, 16), np.uint8)[:, ::2]):
-        with pytest.raises(ValueError, match=r"differ in size|beside each other"):
+        with pytest.raises(ValueError, match=r"another size than the output|beside each other"):
             engine.process(plane, wrong, 1.0, 8, False)
     with pytest.raises(TypeError):
         engine.process(plane, np.zeros((8, 8), np.uint16), 1.0, 8, False)
@@ -300,7 +309,7 @@ def test_damaged_models_are_refused() -> None:
 def test_weights_that_could_overflow_are_refused() -> None:
     network = random_network(StudentShape(2, 4, 0), 0)
     data = bytearray(network.to_bytes())
-    data[28 : 28 + 4 * 9 * 2] = np.full(36, 10922, "<i2").tobytes()  # of the first output
+    data[32 : 32 + 4 * 9 * 2] = np.full(36, 10922, "<i2").tobytes()  # of the first output
     with pytest.raises(ValueError, match="layer 0, output 0: its sum could reach"):
         _native.Engine(bytes(data), 1)
 
@@ -406,6 +415,50 @@ def test_a_threshold_beyond_every_activity_computes_nothing() -> None:
     with NativeEngine(find_student("fast")).session(TileOptions(threshold=10**15)) as session:
         np.testing.assert_array_equal(session.process(plane), plane)
         assert session.counts.passed == session.counts.tiles
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize(("unshuffle", "shuffle"), [(1, 2), (1, 3), (1, 4), (2, 3)])
+def test_an_upscaled_frame_in_tiles_and_by_several_threads_is_the_twins(
+    unshuffle: int, shuffle: int, bit_depth: int
+) -> None:
+    network = random_network(StudentShape(unshuffle, 6, 2, shuffle), 5)
+    plane = random_plane((271, 481), bit_depth, 3)
+    native, twin = NativeEngine(network, threads=3), NumpyEngine(network)
+    expected = twin.process(plane, bit_depth=bit_depth)
+    assert expected.shape == (-(-271 * shuffle // unshuffle), -(-481 * shuffle // unshuffle))
+    np.testing.assert_array_equal(native.process(plane, bit_depth=bit_depth), expected)
+    enlarged = enlarge(plane, unshuffle, shuffle, bit_depth)
+    np.testing.assert_array_equal(native.process(plane, bit_depth=bit_depth, strength=0), enlarged)
+    options = TileOptions(threshold=60, reuse=True)
+    with native.session(options) as fast, twin.session(options) as plain:
+        for y in (0, 100, 100, 200):
+            plane = plane.copy()
+            plane[y : y + 30, 50:150] += 1
+            np.testing.assert_array_equal(
+                fast.process(plane, bit_depth=bit_depth), plain.process(plane, bit_depth=bit_depth)
+            )
+            assert fast.counts == plain.counts
+        assert fast.counts.passed
+        assert fast.counts.reused
+
+
+def test_an_output_of_more_than_65535_samples_a_side_is_refused_before_it_is_made() -> None:
+    engine = NativeEngine(random_network(StudentShape(1, 1, 0, 4), 0))
+    with pytest.raises(UsageError, match="131072 x 4 samples is too large"):
+        engine.process(np.zeros((1, 32768), np.uint8))
+
+
+def test_an_upscaler_writes_into_planes_of_the_output_s_size_alone() -> None:
+    engine = NativeEngine(random_network(StudentShape(2, 3, 0, 3), 0))
+    plane = random_plane((20, 30), 8, 0)
+    out = np.full((30, 100), 7, np.uint8)
+    assert np.shares_memory(engine.process(plane, out=out[:, 10:55]), out)
+    np.testing.assert_array_equal(out[:, 10:55], engine.process(plane))
+    assert (out[:, :10] == 7).all()
+    assert (out[:, 55:] == 7).all()
+    with pytest.raises(UsageError, match=r"out must be an array of shape \(30, 45\)"):
+        engine.process(plane, out=np.empty((20, 30), np.uint8))
 
 
 def test_strengths_out_of_range_are_usage_errors() -> None:

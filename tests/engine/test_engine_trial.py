@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from acutance.engine import Engine, available_engines, default_engine, default_trial, open_engine, trial
 from acutance.errors import AcutanceError, EngineError, MissingExtraError
-from acutance.students.spec import load_student
+from acutance.students.spec import StudentShape, load_student
 
 
 class _Paced(Engine):
@@ -18,6 +18,7 @@ class _Paced(Engine):
 
     def __init__(self, name: str, seconds: float, clock: list[float]) -> None:
         self.name, self._seconds, self._clock = name, seconds, clock
+        self.shape = StudentShape(2, 1, 0)
 
     def _sharpen(self, *_: object) -> None:
         self._clock[0] += self._seconds

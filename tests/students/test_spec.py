@@ -172,3 +172,38 @@ def test_what_a_student_says_of_int8_must_be_so(tmp_path: Path) -> None:
     broken["conv1.reads"] = np.array([0.02, 300], np.float32)
     with pytest.raises(ModelError, match="zero point from 0 to 255"):
         Student.from_tensors(spec, broken, source="it")
+
+
+def test_an_upscaler_s_shape_has_the_factor_the_size_and_the_cost_of_its_output() -> None:
+    shape = StudentShape(2, 12, 7, shuffle=3)
+    assert (shape.upscales, shape.scale, shape.radius) == (True, 1.5, 18)
+    assert [shape.output_length(length) for length in (1, 2, 5, 1280)] == [2, 3, 8, 1920]
+    assert shape.layer_channels[0] == (4, 12)
+    assert shape.layer_channels[-1] == (12, 9)
+    assert shape.macs_per_pixel == 9 * 12 * (4 + 12 * 7 + 9) / 9
+
+
+def test_a_same_size_shape_is_the_same_however_it_is_written() -> None:
+    assert StudentShape(2, 8, 7) == StudentShape(2, 8, 7, shuffle=2)
+    assert not StudentShape(2, 8, 7).upscales
+
+
+@pytest.mark.parametrize(("unshuffle", "shuffle"), [(2, 1), (1, 5), (3, 9), (2, -1), (2, True)])
+def test_factors_below_one_and_above_four_are_refused(unshuffle: int, shuffle: int) -> None:
+    with pytest.raises(ModelError, match="student shuffle must be"):
+        StudentShape(unshuffle, 8, 1, shuffle=shuffle)
+
+
+def test_an_upscaler_s_file_keeps_both_factors_and_a_same_size_one_names_one(tmp_path: Path) -> None:
+    for shuffle, written in ((3, True), (0, False)):
+        shape = StudentShape(1, 2, 0, shuffle)
+        spec = StudentSpec("an-x3", "fast", "clean", (3.0,), shape)
+        tensors = {}
+        for i, (inputs, outputs) in enumerate(shape.layer_channels):
+            tensors[f"conv{i}.weight"] = np.zeros((outputs, inputs, 3, 3), np.float32)
+            tensors[f"conv{i}.bias"] = np.zeros(outputs, np.float32)
+        tensors["conv0.slope"] = np.zeros(2, np.float32)
+        path = tmp_path / f"{shuffle}.safetensors"
+        save_student(Student.from_tensors(spec, tensors, source="test"), path)
+        assert load_student(path).spec.shape == shape
+        assert ('"shuffle"' in spec.to_json()) == written

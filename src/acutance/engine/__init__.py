@@ -84,7 +84,7 @@ def available_engines() -> list[str]:
 def default_engine(student: Student) -> str:
     """The engine that ``auto`` means for students of this shape: the only one, or what a trial chose."""
     trial = default_trial(student)
-    return _candidates()[0] if trial is None else trial.chosen
+    return _candidates(student)[0] if trial is None else trial.chosen
 
 
 def default_trial(student: Student, *, measure: bool = True) -> Trial | None:
@@ -92,7 +92,7 @@ def default_trial(student: Student, *, measure: bool = True) -> Trial | None:
 
     measure: make it now where none is remembered, else return None. Raises AcutanceError where no engine runs.
     """
-    candidates = _candidates()
+    candidates = _candidates(student)
     if len(candidates) == 1:
         return None
     return _trial(student) if measure else remembered(student.spec.shape, candidates)
@@ -124,19 +124,24 @@ def _open_default(student: Student, threads: int | None) -> Engine:
     try:
         return open_engine(student, name, threads=threads)
     except (EngineError, MissingExtraError):
-        if len(_candidates()) == 1:
+        if len(_candidates(student)) == 1:
             raise
         # What a trial chose on another day may have gone since: a card, a driver, a provider.
         return open_engine(student, _trial(student, again=True).chosen, threads=threads)
 
 
 def _trial(student: Student, *, again: bool = False) -> Trial:
-    return trial_for(student, _candidates(), lambda name: open_engine(student, name), _with_graphics_cards, again=again)
+    return trial_for(
+        student, _candidates(student), lambda name: open_engine(student, name), _with_graphics_cards, again=again
+    )
 
 
-def _candidates() -> list[str]:
-    """The plain twin is hundreds of times slower than the others: it is for where there is nothing else."""
-    return [name for name in available_engines() if name != "numpy"] or ["numpy"]
+def _candidates(student: Student) -> list[str]:
+    """Return the engines to choose from. The plain twin is hundreds of times slower: it is only for lack of others."""
+    fast = [name for name in available_engines() if name != "numpy"]
+    if student.spec.shape.upscales:
+        fast = [name for name in fast if name in TILE_ENGINES]  # the others run a graph of the same-size student
+    return fast or ["numpy"]
 
 
 def _with_graphics_cards(engines: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from acutance._util.closing import Closing
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
+from acutance.students.spec import StudentShape
 
 __all__ = [
     "TILE_ENGINES",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 MAX_STRENGTH = 2.0
+_LARGEST_SIDE = 65535
 TILE_ENGINES = ("native", "numpy")
 """The engines that choose what to compute tile by tile; the others always compute the whole plane."""
 
@@ -84,7 +86,8 @@ class Session(Closing):
     What it remembers of the last frame is forgotten whenever size, bit depth, range or strength change.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shape: StudentShape) -> None:
+        self.shape = shape
         self._settings: tuple[object, ...] | None = None
         self._counts = TileCounts()
         self._closed = False
@@ -107,7 +110,7 @@ class Session(Closing):
         if self._closed:
             raise EngineError("the session is closed")
         strength = check_strength(strength)
-        luma, out = check_plane(luma, bit_depth, out)
+        luma, out = check_plane(luma, bit_depth, out, self.shape)
         settings = (luma.shape, bit_depth, bool(full_range), strength)
         if settings != self._settings:
             self.reset()
@@ -142,9 +145,11 @@ class Engine(Closing):
 
     Attributes:
         name: The back end, such as ``numpy`` or ``onnxruntime``.
+        shape: The student's shape.
     """
 
     name: str
+    shape: StudentShape
     _closed = False
 
     @property
@@ -181,8 +186,8 @@ class Engine(Closing):
         """
         self._check_open()
         strength = check_strength(strength)
-        luma, out = check_plane(luma, bit_depth, out)
-        if strength == 0.0:
+        luma, out = check_plane(luma, bit_depth, out, self.shape)
+        if strength == 0.0 and not self.shape.upscales:
             out[...] = luma
         else:
             self._sharpen(luma, strength, int(bit_depth), bool(full_range), out)
@@ -211,7 +216,7 @@ class _WholeSession(Session):
     """Frame by frame what the engine does anyway."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__()
+        super().__init__(engine.shape)
         self._engine = engine
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
@@ -253,7 +258,7 @@ def as_array(value: object) -> object:
     return value
 
 
-def check_plane(luma: object, bit_depth: int, out: object) -> tuple[Plane, Plane]:
+def check_plane(luma: object, bit_depth: int, out: object, shape: StudentShape) -> tuple[Plane, Plane]:
     """Validate a plane and where its result goes; returns both as arrays, the second made where it was None."""
     luma = as_array(luma)
     if not isinstance(luma, np.ndarray) or luma.ndim != 2 or luma.size == 0:
@@ -263,11 +268,14 @@ def check_plane(luma: object, bit_depth: int, out: object) -> tuple[Plane, Plane
     expected = np.uint8 if bit_depth == 8 else np.uint16
     if luma.dtype != expected:
         raise UsageError(f"a plane of {bit_depth} bits is {np.dtype(expected)}, not {luma.dtype}")
+    size = (shape.output_length(luma.shape[0]), shape.output_length(luma.shape[1]))
+    if max(size) > _LARGEST_SIDE:
+        raise UsageError(f"an output of {size[1]} x {size[0]} samples is too large; a side has at most {_LARGEST_SIDE}")
     if out is None:
-        return luma, np.empty_like(luma, order="C", subok=False)
+        return luma, np.empty_like(luma, order="C", subok=False, shape=size)
     out = as_array(out)
-    if not isinstance(out, np.ndarray) or out.shape != luma.shape or out.dtype != luma.dtype:
-        raise UsageError(f"out must be {describe(luma)}, not {describe(out)}")
+    if not isinstance(out, np.ndarray) or out.shape != size or out.dtype != luma.dtype:
+        raise UsageError(f"out must be an array of shape {size} and type {luma.dtype}, not {describe(out)}")
     if not out.flags.writeable:
         raise UsageError("out is read-only")
     if _overlap(luma, out):

@@ -24,11 +24,13 @@ Number = TypeVar("Number", bound=np.number[Any])
 def residual(student: Student, luma: NDArray[np.float32]) -> NDArray[np.float32]:
     """What a student adds at strength 1.
 
-    luma: H x W float32 in the student's unit, 8-bit limited-range code values over 255. Returns H x W in that unit.
+    luma: H x W float32 in the student's unit, 8-bit limited-range code values over 255.
+    Returns the residual in that unit: H x W, or the enlarged size of an upscaler.
     """
-    r = student.spec.shape.unshuffle
-    x = pixel_unshuffle(luma.astype(np.float32, copy=False), r)
-    return pixel_shuffle(run_layers(x, student.layers, _conv_prelu), r)[: luma.shape[0], : luma.shape[1]]
+    shape = student.spec.shape
+    x = pixel_unshuffle(luma.astype(np.float32, copy=False), shape.unshuffle)
+    height, width = (shape.output_length(length) for length in luma.shape)
+    return pixel_shuffle(run_layers(x, student.layers, _conv_prelu), shape.shuffle)[:height, :width]
 
 
 def _conv_prelu(x: NDArray[np.float32], layer: ConvLayer) -> NDArray[np.float32]:

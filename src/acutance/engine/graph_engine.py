@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from acutance._util.extras import require
 from acutance.engine.arithmetic import code_per_unit
-from acutance.engine.base import Engine, pad_to_multiple
+from acutance.engine.base import TILE_ENGINES, Engine, pad_to_multiple
 from acutance.engine.onnx_graph import Kind, running_graph
+from acutance.errors import EngineError
 from acutance.frame import Plane
 from acutance.students.spec import Student
 
@@ -33,7 +34,13 @@ class GraphEngine(Engine):
     extra: str
 
     def __init__(self, student: Student) -> None:
+        if student.spec.shape.upscales:
+            engines = ", ".join(TILE_ENGINES)
+            raise EngineError(
+                f"the engine {self.name!r} does not run upscalers, such as {student.spec.name}; use {engines}"
+            )
         require("onnx", extra=self.extra, purpose=f"the engine {self.name!r}")
+        self.shape = student.spec.shape
         self._student = student
         self._graphs: dict[Kind, RunGraph] = {}
         self._lock = threading.Lock()

@@ -34,8 +34,8 @@ SUM_LIMIT = 2**30
 """Twice a sum is int32: what ``IntegerLayer.bounds`` must stay below."""
 LARGEST_SHIFT = 30
 
-_MAGIC, _VERSION = b"ACUTANCE", 2
-_HEADER = struct.Struct("<8s4I")
+_MAGIC, _VERSION, _VERSION_WITHOUT_SHUFFLE = b"ACUTANCE", 3, 2
+_PREFIX = struct.Struct("<8sI")
 
 _HEADROOM = 1  # bits of an activation beyond the largest of the calibration picture
 _TILE = 32  # side of one pattern of the calibration picture
@@ -88,11 +88,12 @@ class IntegerNetwork:
     def to_bytes(self) -> bytes:
         """The network as a file, little-endian, which the native engine loads.
 
-        8 bytes ``ACUTANCE``; uint32 version, unshuffle, channels, depth; then of each layer int32 shift, int16 weights
-        (outputs x inputs x 3 x 3), int32 biases, int16 slopes (not of the last). Nothing follows.
+        8 bytes ``ACUTANCE``; uint32 version, unshuffle, shuffle, channels, depth; then of each layer int32 shift, int16
+        weights (outputs x inputs x 3 x 3), int32 biases, int16 slopes (not of the last). Nothing follows.
         """
         shape = self.shape
-        parts = [_HEADER.pack(_MAGIC, _VERSION, shape.unshuffle, shape.channels, shape.depth)]
+        header = struct.pack("<4I", shape.unshuffle, shape.shuffle, shape.channels, shape.depth)
+        parts = [_PREFIX.pack(_MAGIC, _VERSION), header]
         for layer in self.layers:
             parts += [struct.pack("<i", layer.shift), layer.weight.astype("<i2").tobytes()]
             parts.append(layer.bias.astype("<i4").tobytes())
@@ -110,19 +111,28 @@ class IntegerNetwork:
 
     @classmethod
     def _from_bytes(cls, data: bytes) -> "IntegerNetwork":
-        if len(data) < _HEADER.size:
+        if len(data) < _PREFIX.size:
             raise ModelError(f"{len(data)} bytes are too few for an integer network")
-        magic, version, unshuffle, channels, depth = _HEADER.unpack_from(data)
+        magic, version = _PREFIX.unpack_from(data)
         if magic != _MAGIC:
             raise ModelError("not an integer network")
-        if version != _VERSION:
-            raise ModelError(f"integer network of version {version}, this program reads version {_VERSION}")
-        shape = StudentShape(unshuffle, channels, depth)  # refuses what is absurd
+        if version not in (_VERSION, _VERSION_WITHOUT_SHUFFLE):
+            raise ModelError(
+                f"integer network of version {version}, this program reads versions {_VERSION_WITHOUT_SHUFFLE} "
+                f"and {_VERSION}"
+            )
+        header = struct.Struct("<4I" if version == _VERSION else "<3I")
+        position = _PREFIX.size + header.size
+        if len(data) < position:
+            raise ModelError(f"{len(data)} bytes are too few for an integer network")
+        unshuffle, *shuffle, channels, depth = header.unpack_from(data, _PREFIX.size)
+        if shuffle == [0]:
+            raise ModelError("student shuffle must be an integer from 1 to 8, not 0")
+        shape = StudentShape(unshuffle, channels, depth, *shuffle)  # refuses what is absurd
         edges = shape.layer_channels
         sizes = [4 + 18 * i * o + 4 * o + (2 * o if k + 1 < len(edges) else 0) for k, (i, o) in enumerate(edges)]
-        if len(data) != _HEADER.size + sum(sizes):
-            raise ModelError(f"{len(data)} bytes, where {shape} takes {_HEADER.size + sum(sizes)}")
-        position = _HEADER.size
+        if len(data) != position + sum(sizes):
+            raise ModelError(f"{len(data)} bytes, where {shape} takes {position + sum(sizes)}")
 
         def take(kind: str, count: int) -> NDArray[np.signedinteger]:
             nonlocal position
@@ -175,7 +185,7 @@ def convert(student: Student) -> IntegerNetwork:
     r = student.spec.shape.unshuffle
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
         layers = _slopes_within_one(student.layers)
-        largest = _largest_sums(layers, calibration_picture(), r)
+        largest = _largest_sums(layers, calibration_picture(softened=not student.spec.shape.upscales), r)
     scale = np.full(r * r, float(UNIT))  # integers for each unit of the float network
     made = []
     for number, ((weight, bias, slope), peak) in enumerate(zip(layers, largest, strict=True)):
@@ -198,13 +208,15 @@ def convert(student: Student) -> IntegerNetwork:
     return IntegerNetwork(student.spec.shape, tuple(made))
 
 
-def calibration_picture() -> NDArray[np.float64]:
-    """The drawn picture that scales are chosen on: 160 x 160 code values of 8-bit luma, of extreme contrast.
+def calibration_picture(*, softened: bool = True) -> NDArray[np.float64]:
+    """Return the drawn picture that scales are chosen on: 160 x 160 code values of 8-bit luma, of extreme contrast.
 
-    It is scaled down and up by two, as inputs are.
+    Args:
+        softened: scale the picture down and up by two, as the inputs of same-size students are. Upscalers read small
+            pictures, which are as sharp as the drawing.
 
-    Sharp photographs, which students of blurred ones are not made for, call forth several times as much: they saturate
-    here and there, with any ``_HEADROOM`` that leaves enough bits for what students are made for.
+    A same-size student reaches several times as much on sharp photographs, which it is not made for. Its activations
+    saturate there in places, with any ``_HEADROOM`` that leaves enough bits for what it is made for.
     """
     rng = np.random.default_rng(2)
     y, x = np.mgrid[:_TILE, :_TILE]
@@ -215,7 +227,7 @@ def calibration_picture() -> NDArray[np.float64]:
     tiles = [np.where(mask, 235.0, 16.0) for mask in masks]
     tiles += [16 + 219 * x / (_TILE - 1), rng.integers(0, 256, (_TILE, _TILE)).astype(np.float64)]
     picture = np.block([tiles[row : row + 5] for row in range(0, 25, 5)])
-    return _softened(_softened(picture).T).T
+    return _softened(_softened(picture).T).T if softened else picture
 
 
 def _softened(picture: NDArray[np.float64]) -> NDArray[np.float64]:

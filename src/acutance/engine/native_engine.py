@@ -11,7 +11,7 @@ from acutance.engine.integer import CODE, IntegerNetwork, convert
 from acutance.engine.numpy_engine import input_from_luma
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
-from acutance.students.spec import Student
+from acutance.students.spec import Student, StudentShape
 
 __all__ = ["NativeEngine", "instruction_sets"]
 
@@ -45,6 +45,7 @@ class NativeEngine(Engine):
         threads = min(usable_cores(), _MOST_THREADS) if threads is None else threads
         if not 1 <= threads <= _MOST_THREADS:
             raise UsageError(f"threads must lie between 1 and {_MOST_THREADS}, not {threads}")
+        self.shape = network.shape
         try:
             self._engine: _native.Engine | None = _native.Engine(
                 network.to_bytes(), threads, instruction_set, pin_threads
@@ -61,7 +62,7 @@ class NativeEngine(Engine):
         return self._open.threads
 
     def session(self, options: TileOptions = TileOptions()) -> Session:  # noqa: B008 - frozen
-        return _NativeSession(self._open, options)
+        return _NativeSession(self._open, self.shape, options)
 
     def close(self) -> None:
         """Release threads and memory, once no session is left that uses them."""
@@ -76,7 +77,7 @@ class NativeEngine(Engine):
 
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
         codes = input_from_luma(luma).astype(np.int16)
-        out = np.empty_like(codes, order="C")
+        out = np.empty([self.shape.output_length(length) for length in codes.shape], np.int16)
         self._open.residual(np.ascontiguousarray(codes), out)
         residual: NDArray[np.float32] = out.astype(np.float32) / np.float32(CODE)
         return residual
@@ -90,8 +91,8 @@ _BEYOND_EVERY_ACTIVITY = 1 << 16  # more than any tile reaches, and what a C int
 
 
 class _NativeSession(Session):
-    def __init__(self, engine: _native.Engine, options: TileOptions) -> None:
-        super().__init__()
+    def __init__(self, engine: _native.Engine, shape: StudentShape, options: TileOptions) -> None:
+        super().__init__(shape)
         self._session: _native.Session | None = _native.Session(engine, *_arguments(options))
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance.engine.base import Engine, Session, TileOptions
+from acutance.engine.enlargement import enlarge
 from acutance.engine.float_network import convolve, pixel_shuffle, pixel_unshuffle, run_layers
 from acutance.engine.integer import ACTIVATION_LIMIT, CODE, IntegerLayer, IntegerNetwork, convert
 from acutance.engine.tiles import TileSession
@@ -29,6 +30,7 @@ class NumpyEngine(Engine):
 
     def __init__(self, model: Student | IntegerNetwork) -> None:
         self.network = model if isinstance(model, IntegerNetwork) else convert(model)
+        self.shape = self.network.shape
 
     def session(self, options: TileOptions = TileOptions()) -> Session:  # noqa: B008 - frozen
         if options.time_budget is not None:
@@ -39,13 +41,16 @@ class NumpyEngine(Engine):
         return self._residual(input_from_luma(luma)).astype(np.float32) / np.float32(CODE)
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
+        shape = self.shape
+        base = enlarge(luma, shape.unshuffle, shape.shuffle, bit_depth) if shape.upscales else luma
         residual = self._residual(input_from_plane(luma, bit_depth, full_range))
-        out[...] = add_residual(luma, residual, strength, bit_depth, full_range)
+        out[...] = add_residual(base, residual, strength, bit_depth, full_range)
 
     def _residual(self, q: Integers) -> Integers:
-        r = self.network.shape.unshuffle
-        x = run_layers(pixel_unshuffle(q, r), self.network.layers, _run_layer)
-        return pixel_shuffle(x, r)[: q.shape[0], : q.shape[1]]
+        shape = self.shape
+        x = run_layers(pixel_unshuffle(q, shape.unshuffle), self.network.layers, _run_layer)
+        height, width = (shape.output_length(length) for length in q.shape)
+        return pixel_shuffle(x, shape.shuffle)[:height, :width]
 
 
 def input_from_plane(luma: Plane, bit_depth: int, full_range: bool) -> Integers:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance.engine.base import Session, TileCounts, TileOptions
+from acutance.engine.enlargement import enlarge
 from acutance.frame import Plane
 from acutance.students.spec import StudentShape
 
@@ -39,16 +40,20 @@ class TileSession(Session):
     """
 
     def __init__(self, sharpen: Sharpen, shape: StudentShape, options: TileOptions) -> None:
-        super().__init__()
+        super().__init__(shape)
         self._sharpen_whole, self._options = sharpen, options
         self._side, self._radius = tile_side(shape.unshuffle), shape.radius
+        self._out_side = self._side // shape.unshuffle * shape.shuffle
         self._computed: Tiles | None = None  # which tiles of the last frame were
         self._last: Plane | None = None  # the last frame, where it is remembered
         self._compared = False  # whether this frame was compared with it
         self._poor = self._rest = 0
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
-        out[...] = luma
+        if self.shape.upscales:
+            out[...] = enlarge(luma, self.shape.unshuffle, self.shape.shuffle, bit_depth)
+        else:
+            out[...] = luma
         activity = tile_activity(luma, bit_depth, self._side)
         if strength == 0.0:
             self._computed = None
@@ -62,7 +67,7 @@ class TileSession(Session):
         if chosen.any():
             whole = np.empty_like(out)
             self._sharpen_whole(luma, strength, bit_depth, full_range, whole)
-            np.copyto(out, whole, where=_pixels_of(chosen, self._side, luma.shape))
+            np.copyto(out, whole, where=_pixels_of(chosen, self._out_side, out.shape))
         needed, skipped = int(chosen.sum()), int(reused.sum())
         if self._compared:
             self._rest_or_not(skipped, needed)

@@ -169,6 +169,8 @@ def export_student(
     kind = _format(to)
     path = Path(path)
     precision = precision or kind.precisions[0]
+    if student.spec.shape.upscales:
+        raise UsageError(f"{student.spec.name} is an upscaler; only same-size students are exported")
     if precision not in kind.precisions:
         raise UsageError(f"{to} is exported in {', '.join(kind.precisions)}, not in {precision}")
     if path.suffix != kind.suffix:

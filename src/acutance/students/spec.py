@@ -26,30 +26,63 @@ _LARGEST_FILE = 64 << 20  # a student is kilobytes; refuse to map something else
 class StudentShape:
     """The plain form every student has once trained.
 
-    ``pixel_unshuffle(unshuffle) -> conv3x3 -> PReLU -> depth x [conv3x3 -> PReLU] -> conv3x3 -> pixel_shuffle``,
-    a residual that is added to the input.
+    ``pixel_unshuffle(unshuffle) -> conv3x3 -> PReLU -> depth x [conv3x3 -> PReLU] -> conv3x3 ->
+    pixel_shuffle(shuffle)``, a residual that is added to the input or, if ``shuffle`` is larger than ``unshuffle``, to
+    its bicubic enlargement.
+
+    Attributes:
+        unshuffle: 1 to 8.
+        channels: 1 to 256.
+        depth: 0 to 64.
+        shuffle: from ``unshuffle`` to four times as much, at most 8; 0 stands for ``unshuffle``.
+
+    Raises:
+        ModelError: a value is out of range.
     """
 
     unshuffle: int
     channels: int
     depth: int
+    shuffle: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (("unshuffle", 1, 8), ("channels", 1, 256), ("depth", 0, 64)):
+        ranges = (("unshuffle", 1, 8), ("channels", 1, 256), ("depth", 0, 64), ("shuffle", 0, 8))
+        for name, low, high in ranges:
             value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise ModelError(f"student {name} must be an integer from {low} to {high}, not {value!r}")
+        if self.shuffle == 0:
+            object.__setattr__(self, "shuffle", self.unshuffle)
+        if not self.unshuffle <= self.shuffle <= 4 * self.unshuffle:
+            raise ModelError(
+                f"student shuffle must be 1 to 4 times unshuffle ({self.unshuffle}), which makes a factor of 1 to 4, "
+                f"not {self.shuffle}"
+            )
+
+    @property
+    def upscales(self) -> bool:
+        """Whether the output is larger than the input."""
+        return self.shuffle > self.unshuffle
+
+    @property
+    def scale(self) -> float:
+        """The factor by which the output is larger than the input, 1 to 4."""
+        return self.shuffle / self.unshuffle
+
+    def output_length(self, length: int) -> int:
+        """Return the output samples of a row or column of ``length`` input samples."""
+        return -(-length * self.shuffle // self.unshuffle)
 
     @property
     def layer_channels(self) -> list[tuple[int, int]]:
         """(inputs, outputs) of each convolution, first to last."""
-        edge = self.unshuffle**2
-        return [(edge, self.channels), *[(self.channels, self.channels)] * self.depth, (self.channels, edge)]
+        inputs, outputs, width = self.unshuffle**2, self.shuffle**2, self.channels
+        return [(inputs, width), *[(width, width)] * self.depth, (width, outputs)]
 
     @property
     def macs_per_pixel(self) -> float:
         """Multiply-accumulates for each output pixel."""
-        return sum(9 * i * o for i, o in self.layer_channels) / self.unshuffle**2
+        return sum(9 * i * o for i, o in self.layer_channels) / self.shuffle**2
 
     @property
     def parameters(self) -> int:
@@ -59,7 +92,7 @@ class StudentShape:
 
     @property
     def radius(self) -> int:
-        """How far, in pixels, an output pixel sees its input."""
+        """How far, in input pixels, an output pixel depends on the input."""
         return self.unshuffle * (self.depth + 2)
 
 
@@ -106,7 +139,11 @@ class StudentSpec:
             raise ModelError(f"student threshold must be an integer from 0, not {self.threshold!r}")
 
     def to_json(self) -> str:
-        return json.dumps({"format": FORMAT_VERSION, **asdict(self)}, sort_keys=True)
+        """Return the description as JSON; of a same-size student without ``shuffle``, as older versions wrote it."""
+        description = asdict(self)
+        if not self.shape.upscales:
+            del description["shape"]["shuffle"]
+        return json.dumps({"format": FORMAT_VERSION, **description}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> "StudentSpec":
