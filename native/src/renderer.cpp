@@ -50,7 +50,7 @@ void Renderer::reserve(const Picture& picture, int widest) {
 
 void Renderer::reserve_to_enlarge(const Picture& picture, int widest) {
     spans_.reserve(static_cast<size_t>(widest));
-    enlarger_.reserve(picture, widest);
+    bicubic_.reserve(picture, widest);
 }
 
 void Renderer::prepare(const Picture& picture, const Part& part) {
@@ -62,7 +62,7 @@ void Renderer::prepare(const Picture& picture, const Part& part) {
     height_ = (picture.height + r - 1) / r;
     origin_ = left_ - depth - 1;
     plane_ = plane_of(columns_of(right_ - left_));
-    if (network_.upscales() && picture.kind != Kind::kActivations) enlarger_.begin(picture, left_, right_);
+    if (network_.upscales() && picture.kind != Kind::kActivations) bicubic_.begin(picture, left_, right_);
     for (int i = 0; i <= depth; ++i) {
         Ring& ring = rings_[static_cast<size_t>(i)];
         ring.first_tile_row = ring.last_tile_row = -1;
@@ -187,7 +187,7 @@ void Renderer::emit(const Picture& picture, int y) {
     for (int line = y; line < std::min(y + 2, bottom_); ++line) {
         const int16_t* residual = row(ring, line);
         if (network_.upscales() && picture.kind != Kind::kActivations) {
-            enlarger_.emit(picture, line, spans, residual + at(left_), plane_);
+            bicubic_.emit(picture, line, spans, residual + at(left_), plane_);
             continue;
         }
         for (const Span span : spans) {
@@ -210,8 +210,8 @@ void Renderer::emit(const Picture& picture, int y) {
 }
 
 void Renderer::enlarge(const Picture& picture, int begin, int end, int columns) {
-    enlarger_.begin(picture, 0, columns);
-    for (int y = begin; y < end; ++y) enlarger_.emit(picture, y, spans_, nullptr, 0);
+    bicubic_.begin(picture, 0, columns);
+    for (int y = begin; y < end; ++y) bicubic_.emit(picture, y, spans_, nullptr, 0);
 }
 
 void Renderer::render(const Picture& picture, Part& part, const TileMask* mask) {

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "enlarger.h"
+#include "bicubic.h"
 #include "network.h"
 #include "parts.h"
 #include "picture.h"
@@ -20,7 +20,7 @@ namespace acutance {
 class Renderer {
 public:
     Renderer(const Network& network, const Kernels& kernels)
-        : network_(network), kernels_(kernels), enlarger_(network, kernels) {}
+        : network_(network), kernels_(kernels), bicubic_(network, kernels) {}
 
     // Allocates the memory for parts of this picture of up to `widest` unshuffled pixels: before render, and not by a
     // thread of its own, so that a later frame allocates nothing.
@@ -63,7 +63,7 @@ private:
 
     const Network& network_;
     const Kernels& kernels_;
-    Enlarger enlarger_;
+    Bicubic bicubic_;
     std::vector<Ring> rings_;
     std::vector<int16_t> zeros_, line_, scratch_;
     std::vector<Span> spans_;

@@ -1,5 +1,5 @@
 // Written by web/build_wasm.py.
 export const HASHES = Object.freeze({
-  'acutance.wasm': '9d0cec339c55b9165e00c5f6f8e19f88cf57d9b9bd02a14b608eaaf36d6a652a',
-  'acutance-threads.wasm': '628877b2e2fafe29aa489d133a9a303c03de3c3966cd50be12abe2c9328bbed7',
+  'acutance.wasm': 'e5440433804941521670b1541d2357e8d23207cf0e8e5b79adb7f0813b509301',
+  'acutance-threads.wasm': 'e99b7d65e1eba7d25a6eb7fdbc7835edad076f27d1c1990e044cf493be59c71f',
 });

@@ -1,4 +1,4 @@
-#include "enlarger.h"
+#include "bicubic.h"
 
 #include <algorithm>
 #include <climits>
@@ -40,7 +40,7 @@ Taps find_taps(int index, int length, int unshuffle, int shuffle, int bits) {
     return taps;
 }
 
-void Enlarger::reserve(const Picture& picture, int widest) {
+void Bicubic::reserve(const Picture& picture, int widest) {
     if (unshuffle_ == shuffle_ || picture.kind == Kind::kActivations) return;
     const size_t slots = static_cast<size_t>(unshuffle_) + 4;  // the input rows that a row of pixels depends on
     const size_t needed = slots * static_cast<size_t>(shuffle_) * static_cast<size_t>(widest) *
@@ -51,7 +51,7 @@ void Enlarger::reserve(const Picture& picture, int widest) {
     phases_.resize(static_cast<size_t>(shuffle_));
 }
 
-void Enlarger::begin(const Picture& picture, int left, int right) {
+void Bicubic::begin(const Picture& picture, int left, int right) {
     left_ = left;
     plane_ = static_cast<ptrdiff_t>(right - left) * picture.sample_bytes();
     std::fill(row_in_slot_.begin(), row_in_slot_.end(), -1);
@@ -64,7 +64,7 @@ void Enlarger::begin(const Picture& picture, int left, int right) {
     }
 }
 
-void Enlarger::widen(const Picture& picture, int row, Span span, uint8_t* out) const {
+void Bicubic::widen(const Picture& picture, int row, Span span, uint8_t* out) const {
     const int out_width = picture.out_width, width = picture.width, bytes = picture.sample_bytes();
     const uint8_t* codes = picture.luma_row<uint8_t>(row);
     for (int phase = 0; phase < shuffle_; ++phase, out += plane_) {
@@ -104,7 +104,7 @@ void Enlarger::widen(const Picture& picture, int row, Span span, uint8_t* out) c
 }
 
 // Returns a row of the input that is as wide as the output.
-uint8_t* Enlarger::widened(const Picture& picture, int row, const std::vector<Span>& spans) {
+uint8_t* Bicubic::widened(const Picture& picture, int row, const std::vector<Span>& spans) {
     const size_t slot = static_cast<size_t>(row) % row_in_slot_.size();
     uint8_t* memory = memory_.data() + static_cast<ptrdiff_t>(slot) * shuffle_ * plane_;
     if (row_in_slot_[slot] != row) {
@@ -114,8 +114,8 @@ uint8_t* Enlarger::widened(const Picture& picture, int row, const std::vector<Sp
     return memory;
 }
 
-void Enlarger::emit(const Picture& picture, int y, const std::vector<Span>& spans, const int16_t* residual,
-                    ptrdiff_t plane) {
+void Bicubic::emit(const Picture& picture, int y, const std::vector<Span>& spans, const int16_t* residual,
+                   ptrdiff_t plane) {
     const auto same = [](Span one, Span other) { return one.begin == other.begin && one.end == other.end; };
     if (!std::equal(spans.begin(), spans.end(), spans_.begin(), spans_.end(), same)) {
         spans_ = spans;

@@ -20,9 +20,9 @@ Taps find_taps(int index, int length, int unshuffle, int shuffle, int bits);
 
 // Makes rows of the output, from top to bottom. A pixel is an unshuffled pixel, as in Renderer: `unshuffle` input
 // samples and `shuffle` output samples on a side. One thread's working memory.
-class Enlarger {
+class Bicubic {
 public:
-    Enlarger(const Network& network, const Kernels& kernels)
+    Bicubic(const Network& network, const Kernels& kernels)
         : unshuffle_(network.unshuffle()), shuffle_(network.shuffle()), kernels_(kernels) {}
 
     // Allocates the memory for parts of up to `widest` pixels.
