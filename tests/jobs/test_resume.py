@@ -137,7 +137,10 @@ def test_a_job_killed_when_all_was_done_but_tidying_is_finished(
     target = tmp_path / "out.mp4"
     killed(MOMENTS[-1], student_file, uneven, target)
     assert frames_of(target) == frames_of(whole[0])
-    assert main(["sharpen", str(uneven), str(target), "--resume", "-m", str(student_file), "--progress", "plain"]) == 0
+    assert (
+        main(["sharpen", str(uneven), "-o", str(target), "--resume", "-m", str(student_file), "--progress", "plain"])
+        == 0
+    )
     assert "exists already and is kept" in capsys.readouterr().err
     assert names(tmp_path) == ["out.mp4"]
 

@@ -6,6 +6,7 @@ Importing PyAV takes a fifth of a second and loads FFmpeg. Callers therefore imp
 import os
 import re
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -31,6 +32,8 @@ __all__ = [
     "chroma_location",
     "copy_properties",
     "fraction",
+    "late_streams",
+    "packets_of",
     "plane_rows",
     "plane_view",
     "reason",
@@ -121,6 +124,37 @@ CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomle
 _log_lock = threading.Lock()
 
 
+def packets_of(container: InputContainer, *streams: Any) -> "Iterator[av.Packet[Any]]":
+    """Yield the packets of a container, as ``container.demux`` does.
+
+    PyAV (18.1) raises IndexError at the end of a file in which a stream first appears in mid-file, behind the closing
+    packets of the streams that it knows. Such a stream is left out here; :func:`late_streams` counts them.
+    """
+    packets = container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, IndexError):
+            return
+        yield packet
+
+
+def late_streams(container: InputContainer) -> int:
+    """Return how many streams have appeared since a container was opened."""
+    return max(0, len(re.findall(r"^ *Stream #0:", _described(container), re.MULTILINE)) - len(container.streams))
+
+
+def _described(container: InputContainer) -> str:
+    """FFmpeg's description of an open file, which holds what PyAV has no attribute for."""
+    with _log_lock:
+        try:
+            av.logging.set_libav_level(av.logging.VERBOSE)
+            av.logging.set_level(av.logging.VERBOSE)
+            return str(container.dumps_format())  # type: ignore[attr-defined]
+        finally:
+            av.logging.set_level(None)
+
+
 def chroma_location(container: InputContainer, stream_index: int) -> int:
     """Return the position of a video stream's chroma samples.
 
@@ -133,13 +167,7 @@ def chroma_location(container: InputContainer, stream_index: int) -> int:
     Returns:
         An index into :data:`CHROMA_LOCATIONS`; 0 if the stream does not specify it.
     """
-    with _log_lock:
-        try:
-            av.logging.set_libav_level(av.logging.VERBOSE)
-            av.logging.set_level(av.logging.VERBOSE)
-            text = str(container.dumps_format())  # type: ignore[attr-defined]
-        finally:
-            av.logging.set_level(None)
+    text = _described(container)
     line = re.search(rf"Stream #0:{stream_index}\b.*", text)
     names = re.findall(r"[a-z]+", line.group(0)) if line else []
     return next((CHROMA_LOCATIONS.index(name) for name in names if name in CHROMA_LOCATIONS[1:]), 0)

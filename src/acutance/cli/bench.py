@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from acutance import __version__
+from acutance.cli.terminal import complain
 from acutance.errors import AcutanceError, UsageError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _entries(threads: int, engines: Sequence[str]) -> Iterator[_Entry]:
             except AcutanceError as error:
                 if engines:
                     raise
-                print(f"acutance: {name} is left out: {error}", file=sys.stderr)
+                complain(f"{name} is left out: {error}")
                 break
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from acutance.cli.failures import BatchFailures
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.errors import Cancelled, ConfigError, InputNotFoundError, UsageError
 
@@ -81,7 +82,10 @@ def run(options: Options) -> int:
         kept = f", {written.kept} kept from before" if written.kept else ""
         progress.say(f"{written.written} pairs written to {options.target}{kept}")
         progress.event("done", folder=str(options.target), written=written.written, kept=written.kept)
-    return 0
+    failures = BatchFailures(total=len(images))
+    for path, failure in written.failed:
+        failures.add(path, failure)
+    return failures.summarise()
 
 
 def _mix(options: Options) -> "DegradationMix":

@@ -11,7 +11,9 @@ import tyro
 
 from acutance.cli.engines import EngineOption
 from acutance.cli.exit_codes import exit_code
+from acutance.cli.failures import BatchFailures
 from acutance.cli.progress import JobProgress, ProgressMode
+from acutance.cli.terminal import complain
 from acutance.errors import InputNotFoundError, TruncatedInputWarning, UsageError
 
 if TYPE_CHECKING:
@@ -145,7 +147,10 @@ def _folder(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"
         _write_json(outputs["json"], result.to_dict())
     if collector is not None:
         _write_sheet(outputs["sheet"], collector, heading)
-    return 0
+    failures = BatchFailures(total=len(pictures))
+    for name, error in result.failed:
+        failures.add(target / name, error)
+    return failures.summarise()
 
 
 def _restorers(options: Options, pictures: "ImageFolder") -> list["Restorer"]:
@@ -256,7 +261,7 @@ def _file(options: Options, target: Path, outputs: Mapping[str, "AtomicOutput"])
     if collector is not None:
         _write_sheet(outputs["sheet"], collector, f"{target.name}, luma")
     if result.damaged:
-        print(f"acutance: warning: {result.damaged}; what could be read was measured", file=sys.stderr)
+        complain(f"warning: {result.damaged}; what could be read was measured")
         return exit_code(TruncatedInputWarning)
     return 0
 

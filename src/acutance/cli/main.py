@@ -4,14 +4,17 @@ import contextlib
 import dataclasses
 import importlib
 import os
+import shutil
 import sys
 import threading
 import warnings
 from collections.abc import Sequence
 
 from acutance import __version__
-from acutance.cli.exit_codes import exit_code, explain
-from acutance.errors import AcutanceError, Cancelled, OutputError, UsageError
+from acutance.cli.exit_codes import exit_code
+from acutance.cli.failures import explain
+from acutance.cli.terminal import complain, prepare_streams
+from acutance.errors import AcutanceError, Cancelled, UsageError
 
 __all__ = ["VERBS", "main"]
 
@@ -32,6 +35,7 @@ VERBS = {
     "distill": "train a student",
 }
 
+_LEAST_COLUMNS = 40
 _WIDTH = max(map(len, VERBS)) + 2
 
 
@@ -52,31 +56,45 @@ def _help() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; returns its exit code. Errors acutance raises on purpose become one line on stderr."""
+    """Run a command line and return its exit code. Every exception becomes one line on the standard error stream.
+
+    Args:
+        arguments: The words after the program's name; None for those of this process, whose standard streams are then
+            made safe first.
+    """
+    if arguments is None:
+        prepare_streams()
+        arguments = sys.argv[1:]
     warnings.showwarning = _show_warning
     try:
-        code = _leave(_dispatch(list(sys.argv[1:] if arguments is None else arguments)))
+        code = _leave(_dispatch(list(arguments)))
         sys.stdout.flush()  # at exit, a reader that has gone away could not be told from an error
         return code
     except KeyboardInterrupt as error:  # Cancelled is one, and says more
-        _fail(_explain(error, arguments) or "stopped; nothing unfinished was left behind", exit_code(Cancelled))
+        line = explain(error, _options(arguments))[0] if str(error) else "stopped; nothing unfinished was left behind"
+        _fail(line, exit_code(Cancelled))
         return _leave(exit_code(Cancelled))
-    except AcutanceError as error:
-        return _fail(_explain(error, arguments), exit_code(error))
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); there is nobody left to tell, and Python must not try at exit.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
-    except OSError as error:  # what no layer below expected: still one line, with the file where it has one
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", exit_code(OutputError))
+    except Exception as error:
+        line, code = explain(error, _options(arguments))
+        _fail(line, code)
+        if isinstance(error, OSError) and not isinstance(error, AcutanceError):
+            _forget_output()  # a full disk below it would fail again at exit
+        return _leave(code)
 
 
-def _explain(error: BaseException, arguments: Sequence[str] | None) -> str:
-    verb = next(iter(sys.argv[1:] if arguments is None else arguments), "")
-    options = getattr(sys.modules.get(f"acutance.cli.{verb}"), "Options", None)
-    return explain(error, set() if options is None else {field.name for field in dataclasses.fields(options)})
+def _options(arguments: Sequence[str]) -> set[str]:
+    """Return the names of the options of the verb in use, of which messages may say that they would help."""
+    options = getattr(sys.modules.get(f"acutance.cli.{next(iter(arguments), '')}"), "Options", None)
+    return set() if options is None else {field.name for field in dataclasses.fields(options)}
+
+
+def _forget_output() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -95,6 +113,7 @@ def _dispatch(arguments: list[str]) -> int:
 def _run(verb: str, arguments: Sequence[str]) -> int:
     import tyro
 
+    _widen_terminal()
     module = importlib.import_module(f"acutance.cli.{verb}")
     options = tyro.cli(
         module.Options,
@@ -106,6 +125,12 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
     return int(module.run(options))
 
 
+def _widen_terminal() -> None:
+    """Have help drawn for a usable width: in a few columns its layout never ends, and takes all memory."""
+    if shutil.get_terminal_size().columns < _LEAST_COLUMNS:
+        os.environ["COLUMNS"] = str(_LEAST_COLUMNS)
+
+
 def _leave(code: int) -> int:
     """Return ``code``, or end the process with it where a thread hangs on a pipe and would keep Python from ending."""
     if any(thread.name.startswith("acutance") for thread in threading.enumerate()):
@@ -115,12 +140,12 @@ def _leave(code: int) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"acutance: {' '.join(message.split())}", file=sys.stderr)
+    complain(" ".join(message.split()))
     return code
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"acutance: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    complain(f"warning: {' '.join(str(message).split())}")
 
 
 if __name__ == "__main__":

@@ -9,16 +9,12 @@ import tyro
 
 from acutance.cli.durations import seconds
 from acutance.cli.engines import EngineOption
-from acutance.cli.exit_codes import exit_code, explain
+from acutance.cli.exit_codes import exit_code
+from acutance.cli.failures import BatchFailures
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.cli.targets import plan_jobs, split_paths
-from acutance.errors import (
-    AcutanceError,
-    Cancelled,
-    CorruptInputError,
-    TruncatedInputWarning,
-    UsageError,
-)
+from acutance.cli.terminal import complain, printable
+from acutance.errors import Cancelled, CorruptInputError, TruncatedInputWarning, UsageError
 
 if TYPE_CHECKING:
     from acutance.engine import TileCounts
@@ -112,10 +108,13 @@ def run(options: Options) -> int:
         if len(sources) > 1 or output not in (None, "-"):
             raise UsageError("a Y4M stream from '-' goes to '-'; pipe it on into an encoder")
         return _stream(options, sharpener, excerpt)
-    jobs = plan_jobs(sources, output, suffix=excerpt.suffix, recursive=options.recursive)
+    failures = BatchFailures(say=JobProgress(options.progress).say, known={field.name for field in fields(options)})
+    jobs = plan_jobs(sources, output, suffix=excerpt.suffix, recursive=options.recursive, failures=failures)
+    alone = len(jobs) == 1 and not failures.failed
+    failures.total += len(jobs)
     code = 0
     for number, (media, target) in enumerate(jobs, start=1):
-        what = media.path.name if len(jobs) == 1 else f"[{number}/{len(jobs)}] {media.path.name}"
+        what = printable(media.path.name) if alone else f"[{number}/{len(jobs)}] {printable(media.path.name)}"
         try:
             with JobProgress(options.progress, json_to=sys.stderr if target == "-" else None) as progress:
                 if _is_kept(options, media, target):
@@ -126,14 +125,11 @@ def run(options: Options) -> int:
                     options, sharpener, excerpt, bitrate, media, target, progress.counter(what, unit="frames")
                 )
                 code = _tell(report, progress) or code
-        except Cancelled:
-            raise
-        except AcutanceError as error:
-            if len(jobs) == 1:
+        except Exception as error:
+            if alone or isinstance(error, Cancelled):
                 raise
-            print(f"acutance: {explain(error, {field.name for field in fields(options)})}", file=sys.stderr)
-            code = exit_code(error)
-    return code
+            failures.add(media.path, error)
+    return failures.summarise() or code
 
 
 def _is_kept(options: Options, media: "MediaFile", target: "Path | str") -> bool:
@@ -211,11 +207,11 @@ def _tell(report: "JobReport", progress: JobProgress) -> int:
     if report.resumed_from is not None:
         finished = f"its first {report.resumed_from} frames were finished; went on from there"
         how = finished if report.resumed_from else "there was nothing to go on with; began at the beginning"
-        print(f"acutance: {report.target}: {how}", file=sys.stderr)
+        complain(f"{report.target}: {how}")
     for choice in report.choices:
-        print(f"acutance: {report.source}: {choice.reason}", file=sys.stderr)
+        complain(f"{report.source}: {choice.reason}")
     for note in report.notes:
-        print(f"acutance: {report.source}: {note}", file=sys.stderr)
+        complain(f"{report.source}: {note}")
     frames = "" if report.frames == 1 else f", {report.frames} frames at {report.fps:.1f} a second"
     progress.say(f"{report.target}: {report.width}x{report.height}{frames}{_shares(report.tiles)}")
     progress.event(
@@ -235,6 +231,7 @@ def _tell(report: "JobReport", progress: JobProgress) -> int:
     if report.damaged:
         if not report.frames:
             raise CorruptInputError(f"{report.source}: {report.damaged}; not one frame could be read")
+        complain(f"warning: {report.source}: {report.damaged}; the {report.frames} frames that could be read were kept")
         return exit_code(TruncatedInputWarning)
     return 0
 

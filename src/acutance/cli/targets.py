@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acutance.errors import InputNotFoundError, OutputError, OutputExistsError, UsageError
+from acutance.errors import AcutanceError, InputNotFoundError, OutputError, OutputExistsError, UsageError
 
 if TYPE_CHECKING:
+    from acutance.cli.failures import BatchFailures
     from acutance.io.files import MediaFile
 
 __all__ = ["Job", "plan_jobs", "split_paths"]
@@ -47,7 +48,14 @@ def _is_output(source: str, word: str) -> bool:
     return "://" not in word and not is_pattern(word)
 
 
-def plan_jobs(sources: Sequence[str], target: str | None, *, suffix: str, recursive: bool) -> list[Job]:
+def plan_jobs(
+    sources: Sequence[str],
+    target: str | None,
+    *,
+    suffix: str,
+    recursive: bool,
+    failures: "BatchFailures | None" = None,
+) -> list[Job]:
     """Return every input with its output, and make the folders that the outputs need.
 
     Args:
@@ -55,6 +63,7 @@ def plan_jobs(sources: Sequence[str], target: str | None, *, suffix: str, recurs
         target: The output file or folder, ``-``, or None for a name beside each input.
         suffix: What the default name adds to the stem of the input: ``-sharp``.
         recursive: Look in the folders below too.
+        failures: Where several sources are named, takes those that cannot be used; None raises for them.
 
     Raises:
         InputNotFoundError: A source does not exist or matches nothing.
@@ -63,7 +72,9 @@ def plan_jobs(sources: Sequence[str], target: str | None, *, suffix: str, recurs
         OutputError: A folder cannot be made.
         UsageError: Two inputs would share an output, or the target does not fit the inputs.
     """
-    media = _expand(sources, recursive=recursive)
+    media = _expand(sources, recursive=recursive, failures=failures if len(sources) > 1 else None)
+    if not media:
+        return []
     if target == "-":
         if len(media) > 1:
             raise UsageError(f"'-' takes one video, not {len(media)} files")
@@ -94,17 +105,25 @@ def _checked_file(target: str) -> Path:
     return path
 
 
-def _expand(sources: Sequence[str], *, recursive: bool) -> list[tuple["MediaFile", Path | None]]:
+def _expand(
+    sources: Sequence[str], *, recursive: bool, failures: "BatchFailures | None"
+) -> list[tuple["MediaFile", Path | None]]:
     """Return every file once, with the folder that it was found in if its source is one."""
     from acutance.io.files import expand_inputs
 
     found: dict[Path, tuple[MediaFile, Path | None]] = {}
     for source in sources:
-        if "://" in source and not Path(source).exists():
-            raise InputNotFoundError(f"{source}: is an address, not a file; 'acutance live' plays streams")
-        base = Path(source) if Path(source).is_dir() else None
-        for item in expand_inputs([source], recursive=recursive):
-            found.setdefault(item.path.resolve(), (item, base))
+        try:
+            if "://" in source and not Path(source).exists():
+                raise InputNotFoundError(f"{source}: is an address, not a file; 'acutance live' plays streams")
+            base = Path(source) if Path(source).is_dir() else None
+            for item in expand_inputs([source], recursive=recursive):
+                found.setdefault(item.path.resolve(), (item, base))
+        except (AcutanceError, OSError, ValueError, RuntimeError) as error:  # of names and links that lead nowhere
+            if failures is None:
+                raise
+            failures.total += 1
+            failures.add(source, error)
     return list(found.values())
 
 

@@ -6,7 +6,7 @@ and compared with what it was: on luma of BT.601 (16..235, peak 255) and on RGB,
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from acutance.degrade import ResizeMethod, crop_to_multiple, down_up
@@ -99,6 +99,7 @@ class SetResult:
     """What several methods reached on one set of pictures.
 
     teacher: the method whose gain shares are of; None without one. notes: what was left out or is to be borne in mind.
+    failed: the pictures that cannot be read, each with its exception.
     """
 
     name: str
@@ -110,6 +111,7 @@ class SetResult:
     methods: tuple[MethodResult, ...]
     teacher: str | None = None
     notes: tuple[str, ...] = ()
+    failed: tuple[tuple[str, Exception], ...] = field(default=(), compare=False)
 
     def method(self, name: str) -> MethodResult:
         """Raises UsageError for a method that was not measured."""
@@ -238,8 +240,14 @@ def evaluate_set(
     qualities: dict[str, list[ImageQuality]] = {r.name: [] for r in fitting}
     to_teacher: dict[str, list[float]] = {r.name: [] for r in fitting if teacher and r.kind != "teacher"}
     progress(0, len(pictures))
+    failed: list[tuple[str, Exception]] = []
     for done, picture in enumerate(pictures, start=1):
-        sharp = picture.load()
+        try:
+            sharp = picture.load()
+        except Exception as error:  # one picture must not cost the measurement of the others
+            notes.append(f"{picture.name} left out: it cannot be read")
+            failed.append((picture.name, error))
+            continue
         if min(sharp.shape[:2]) // 12 * 12 < 11 + 2 * border:
             notes.append(f"{picture.name} left out: {sharp.shape[1]}x{sharp.shape[0]} is too small to measure")
             continue
@@ -254,6 +262,8 @@ def evaluate_set(
         if observe is not None:
             observe(picture.name, degraded, outputs, truth)
         progress(done, len(pictures))
+    if failed and not measured:
+        raise failed[0][1]
     if not measured:
         raise UsageError(f"{name}: no picture could be measured: {'; '.join(notes) or 'there is none'}")
     methods = tuple(
@@ -268,7 +278,7 @@ def evaluate_set(
         )
         for r in fitting
     )
-    return SetResult(name, factor, down, up, border, tuple(measured), methods, teacher, tuple(notes))
+    return SetResult(name, factor, down, up, border, tuple(measured), methods, teacher, tuple(notes), tuple(failed))
 
 
 def _restored(restorer: Restorer, low: Rgb, degraded: Rgb) -> Rgb:

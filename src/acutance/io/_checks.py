@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from acutance._util.plain_files import SpecialFileError, open_plain
 from acutance.errors import InputNotFoundError, NotMediaError, UnsupportedMediaError
 
 __all__ = ["MAX_PIXELS", "MAX_SIDE", "Kind", "check_dimensions", "check_readable", "sniff"]
@@ -31,16 +32,22 @@ def check_dimensions(source: str | Path, width: int, height: int) -> None:
 
 
 def check_readable(path: Path) -> bytes:
-    """The first bytes of a file, 64 at most. Raises InputNotFoundError; NotMediaError where it is empty or a script."""
+    """Return the first bytes of a regular file, 64 at most.
+
+    Raises:
+        InputNotFoundError: It is missing or may not be read.
+        NotMediaError: It is empty, a script, a folder, a pipe or a device.
+    """
     try:
-        if path.is_dir():
-            raise NotMediaError(f"{path}: is a folder, not a picture or video")
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             head = file.read(64)
+    except SpecialFileError as error:
+        hint = "; a Y4M stream can be given as '-'" if error.strerror == "is a pipe" else ""
+        raise NotMediaError(f"{path}: {error.strerror}, not a picture or video{hint}") from None
     except FileNotFoundError:
         raise InputNotFoundError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputNotFoundError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise InputNotFoundError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not head:
         raise NotMediaError(f"{path}: the file is empty (zero bytes)")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_SCRIPTS):

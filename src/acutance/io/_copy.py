@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from acutance._util.av import av, fraction, reason, time_unit
+from acutance._util.av import av, fraction, packets_of, reason, time_unit
 from acutance.io._acm import add_acm_stream, mark_acm_tracks, wave_format
 from acutance.io._holding import AudioMode, codec_name, describe, refusal
 from acutance.io._open import open_container
@@ -237,7 +237,7 @@ class StreamCopier:
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 self._container.seek(int(self._origin * 1_000_000), backward=True)
         try:
-            for packet in self._container.demux(streams):
+            for packet in packets_of(self._container, streams):
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 if stamp is None:
                     if packet.size and packet.stream.disposition & av.stream.Disposition.attached_pic:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from acutance._util.av import FORMAT_WHITELIST, ColorRange, av, fraction, reason
+from acutance._util.av import FORMAT_WHITELIST, ColorRange, av, fraction, packets_of, reason
 from acutance.errors import AcutanceError, InputNotFoundError, SourceError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
 from acutance.io._checks import MAX_PIXELS, check_dimensions
@@ -169,7 +169,7 @@ class CaptureSource(LiveSource):
                 wanted.append(sounds[0])
             # All of them, and unwanted ones passed over here: asked for one alone, FFmpeg would not come back while
             # only others come.
-            self._packets = container.demux()
+            self._packets = packets_of(container)
             self._video_index = video.index
             self._wanted = {stream.index for stream in wanted}
             self._aspect = fraction(video.sample_aspect_ratio)
@@ -235,7 +235,7 @@ class CaptureSource(LiveSource):
         except (av.error.FFmpegError, OSError) as error:
             if getattr(error, "errno", None) not in _AGAIN:
                 raise SourceError(f"{where.name}: is lost: {reason(error)}") from error
-            self._packets = self._container.demux()  # a generator that raised is finished
+            self._packets = packets_of(self._container)  # a generator that raised is finished
             self._check_patience(time.monotonic(), end)
             time.sleep(_POLL)
             return

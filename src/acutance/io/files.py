@@ -86,8 +86,7 @@ def expand_inputs(patterns: Iterable[str | Path], *, recursive: bool = False) ->
             files = [MediaFile(path, kind)]
         else:
             files = []
-            for match in sorted(glob.glob(str(pattern), recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute patterns
-                matched = Path(match)
+            for matched in _matches(str(pattern)):
                 if matched.is_dir():
                     files += _in_folder(matched, recursive=recursive)
                 else:
@@ -97,6 +96,18 @@ def expand_inputs(patterns: Iterable[str | Path], *, recursive: bool = False) ->
         for file in files:
             found.setdefault(file.path.resolve(), file)
     return list(found.values())
+
+
+def _matches(pattern: str) -> list[Path]:
+    """Return what a pattern matches, sorted. ``**`` enters no folder through a link: two links to ``.`` have no end."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        return [Path(match) for match in sorted(glob.glob(pattern))]  # noqa: PTH207 - takes absolute patterns
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    rest = [part if part == "**" else part.replace("**", "*") for part in parts[first:]]
+    base = Path(*parts[:first])
+    found = sorted(set(base.glob("/".join(rest))))
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(base).parts)]
 
 
 def is_pattern(text: str) -> bool:
@@ -119,11 +130,11 @@ def _listed(path: Path) -> list[MediaFile]:
         return []
     try:
         kind = kind_of(path)
-    except NotMediaError:
+    except (NotMediaError, InputNotFoundError):
+        if path.exists() and not path.is_file():
+            return []  # a pipe, a device or a folder with the name of a picture
         # Its name claims to be a picture or video: leaving it out here would hide from the user that it is not.
         kind = "image" if path.suffix.lower() in IMAGE_SUFFIXES else "video"
-    except InputNotFoundError:
-        return []
     return [] if kind is None else [MediaFile(path, kind)]
 
 

@@ -1,6 +1,7 @@
 """Still pictures: samples and alpha in, samples and alpha out, and what surrounds them kept."""
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -12,14 +13,16 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from acutance._util.plain_files import open_plain
 from acutance.errors import (
     AcutanceError,
     CorruptInputError,
+    InputNotFoundError,
     NotMediaError,
     UnsupportedMediaError,
     UsageError,
 )
-from acutance.io import _png, _tiff
+from acutance.io import _jpeg, _png, _tiff
 from acutance.io._checks import check_dimensions, check_readable, sniff
 from acutance.io.files import AtomicOutput, output_error
 
@@ -34,7 +37,11 @@ _BY_SUFFIX = {
     ".tif": "TIFF", ".tiff": "TIFF", ".avif": "AVIF",
 }  # fmt: skip
 _KEPT_CHUNKS = {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, zlib.error)
+_HEADER_BYTES = 64 << 20  # room for profiles, previews and text beside the samples
+_MOST_GARBAGE = 1 << 16  # bytes between the segments of a JPEG, which Pillow passes over one by one
+_MOST_SCANS = 500  # of a JPEG; encoders make about ten
+_MOST_SCANNED = 1 << 34  # pixels, in all scans of a JPEG together
+_MOST_BYTES = 1 << 30  # of a file whose picture's size is not known before all of it is read
 _ORIENTATION = 0x0112
 
 
@@ -96,8 +103,7 @@ def read_image(path: str | Path) -> Image:
     head = check_readable(path)
     known = sniff(head) == "image"
     try:
-        # One read: the file may be replaced while it is being decoded, and it is decoded up to twice.
-        data = path.read_bytes()
+        data = _contents(path, head)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with PIL.Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
@@ -113,8 +119,46 @@ def read_image(path: str | Path) -> Image:
         if known:
             raise CorruptInputError(f"{path}: an image whose header cannot be read") from error
         raise NotMediaError(f"{path}: not an image that is known here ({', '.join(_FORMATS)})") from error
-    except _UNREADABLE as error:
+    except FileNotFoundError as error:
+        raise InputNotFoundError(f"{path}: no such file") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # each of Pillow's decoders raises kinds of its own
         raise CorruptInputError(f"{path}: the image cannot be decoded: {_one_line(error)}") from error
+
+
+def _contents(path: Path, head: bytes) -> bytes:
+    """Read a file that is not larger than a picture of its size can be.
+
+    It is read once: it may be replaced while it is being decoded, and it is decoded up to twice.
+    """
+    with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        most = _MOST_BYTES
+        if size > _HEADER_BYTES and not head.startswith((b"RIFF", b"\xff\xd8")) and head[4:8] != b"ftyp":
+            # Of these formats Pillow reads the header alone.
+            with PIL.Image.open(file, formats=_FORMATS) as picture:
+                check_dimensions(path, picture.width, picture.height)
+                most = _HEADER_BYTES + 8 * picture.width * picture.height
+            file.seek(0)
+        if size > most:
+            raise UnsupportedMediaError(
+                f"{path}: the file has {size:,} bytes, more than a picture of its size can need ({most:,})"
+            )
+        data = file.read(_HEADER_BYTES)
+        if data.startswith(b"\xff\xd8"):
+            _check_jpeg(path, data)
+        return data + file.read(most)
+
+
+def _check_jpeg(path: Path, data: bytes) -> None:
+    """Refuse a JPEG on which a decoder would spend minutes."""
+    found = _jpeg.survey(data)
+    if found.garbage > _MOST_GARBAGE or not found.width:
+        raise CorruptInputError(f"{path}: an image whose header cannot be read")
+    check_dimensions(path, found.width, found.height)
+    if found.scans > _MOST_SCANS or found.scans * found.width * found.height > _MOST_SCANNED:
+        raise UnsupportedMediaError(f"{path}: a JPEG of {found.scans} scans takes too long to decode")
 
 
 def _decoded(path: Path, picture: PIL.Image.Image, data: bytes) -> Image:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from acutance._util.av import av, chroma_location, fraction, reason, time_unit
+from acutance._util.av import av, chroma_location, fraction, late_streams, packets_of, reason, time_unit
 from acutance._util.closing import Closing
 from acutance.errors import CorruptInputError, NotMediaError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
@@ -252,7 +252,7 @@ class VideoReader(Closing):
     def _decode(self) -> Iterator[av.VideoFrame]:
         """Every frame that decodes, with a pts that never stands still, whatever the file is like."""
         container, stream = self._container, self._stream
-        packets = container.demux(stream)
+        packets = packets_of(container, stream)
         while not self._closed:
             try:
                 packet = next(packets, None)
@@ -272,6 +272,13 @@ class VideoReader(Closing):
                 continue
             self._bad_packets += bool(packet.is_corrupt)
             yield from self._clocked(frames)
+        late = 0 if self._closed else late_streams(container)
+        if late:
+            self._note(
+                f"{late} streams that first appear in mid-file are left out"
+                if late > 1
+                else "a stream that first appears in mid-file is left out"
+            )
         missing = missing_part(self.path)
         if missing:
             self._damage.append(missing)

@@ -100,11 +100,17 @@ def test_images_that_differ_only_in_their_suffix_keep_it(tmp_path: Path, picture
 
 def test_trouble_is_told_with_the_name_of_the_file(images: ImageFolder, tmp_path: Path) -> None:
     Image.new("RGB", (5, 5)).save(tmp_path / "in" / "tiny.png")
-    with pytest.raises(UsageError, match=r"tiny\.png"):
-        write_pairs(ImageFolder(tmp_path / "in"), MIX, tmp_path / "out", seed=0)
-    (tmp_path / "in" / "tiny.png").write_text("nonsense")
-    with pytest.raises(CorruptInputError, match=r"tiny\.png"):
-        write_pairs(ImageFolder(tmp_path / "in"), MIX, tmp_path / "out", seed=0)
+    for content, kind in ((None, UsageError), ("nonsense", CorruptInputError)):
+        if content is not None:
+            (tmp_path / "in" / "tiny.png").write_text(content)
+        [(path, error)] = write_pairs(ImageFolder(tmp_path / "in"), MIX, tmp_path / "out", seed=0).failed
+        assert path.name == "tiny.png"
+        assert isinstance(error, kind)
+        assert "tiny.png" in str(error)
+    (tmp_path / "in2").mkdir()
+    (tmp_path / "in2" / "tiny.png").write_text("nonsense")
+    with pytest.raises(CorruptInputError, match=r"tiny\.png"):  # nothing is left
+        write_pairs(ImageFolder(tmp_path / "in2"), MIX, tmp_path / "out2", seed=0)
     (tmp_path / "blocked").touch()
     with pytest.raises(OutputError, match="blocked"):
         write_pairs(images, MIX, tmp_path / "blocked", seed=0)

@@ -42,8 +42,10 @@ def load_rgb(path: str | Path) -> NDArray[np.uint8]:
         raise UnsupportedMediaError(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
         raise CorruptInputError(f"{path}: not an image that can be read") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise CorruptInputError(f"{path}: cannot be read: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # each of Pillow's decoders raises kinds of its own
+        raise CorruptInputError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
 
 
 @dataclass(frozen=True, slots=True)

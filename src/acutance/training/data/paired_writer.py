@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from acutance.degrade import DegradationMix
+from acutance.degrade.chain import Triple
 from acutance.errors import AcutanceError, OutputError, OutputExistsError, UsageError
 from acutance.training.data.folders import ImageFile
 
@@ -23,11 +24,13 @@ _MANIFEST = "manifest.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class PairsWritten:
-    """written: pictures degraded now; kept: found finished from an earlier run."""
+    """written: pictures degraded now; kept: found finished from an earlier run; failed: those that cannot be used, each
+    with its exception."""
 
     folder: Path
     written: int
     kept: int
+    failed: tuple[tuple[Path, Exception], ...] = ()
 
 
 def write_pairs(
@@ -43,10 +46,11 @@ def write_pairs(
 
     ``manifest.jsonl`` has one line for each: its name, the SHA-256 of the source file, seed, digest of the mix, and all
     that was drawn. An interrupted run goes on where it was, and ends with the same files as an uninterrupted one.
-    progress: called with (done, total, name).
+    An image that cannot be read, or that the mix cannot take, is left out and reported in ``failed``; where that is so
+    of every image, the first exception is raised. progress: called with (done, total, name).
 
     Raises OutputExistsError where the folder holds pairs of another seed or mix and ``overwrite`` is not set,
-    UsageError for an image that the mix cannot take, CorruptInputError for one that cannot be read, OutputError.
+    OutputError.
     """
     folder = Path(out_folder)
     manifest = folder / _MANIFEST
@@ -56,7 +60,10 @@ def write_pairs(
     for record in found.values():
         if {key: record.get(key) for key in identity} != identity:
             raise OutputExistsError(f"{folder}: holds pairs of another seed or mix: choose another folder or overwrite")
+    if not overwrite and not manifest.is_file():
+        _refuse_files_of_others(folder, names)
     records: list[dict[str, Any]] = []
+    failed: list[tuple[Path, Exception]] = []
     kept = 0
     try:
         for kind in _KINDS:
@@ -67,7 +74,11 @@ def write_pairs(
             # A line cut short by an interruption would run into the next one.
             _write_manifest(manifest, list(found.values()))
         for done, (image, name) in enumerate(zip(images, names, strict=True), start=1):
-            source = image.sha256()
+            try:
+                source = image.sha256()
+            except AcutanceError as error:
+                failed.append((image.path, error))
+                continue
             paths = [folder / kind / f"{name}.png" for kind in _KINDS]
             earlier = found.get(name, {})
             if earlier.get("source_sha256") == source and all(path.is_file() for path in paths):
@@ -75,7 +86,12 @@ def write_pairs(
                 kept += 1
             else:
                 record = {"name": name, "source": image.name, "source_sha256": source, **identity}
-                record |= _make(image, mix, seed, paths)
+                try:
+                    triple = _degraded(image, mix, seed)
+                except Exception as error:  # one picture must not cost the others
+                    failed.append((image.path, error))
+                    continue
+                record |= _write(triple, paths)
                 with manifest.open("a", encoding="utf-8") as file:
                     file.write(_line(record))
             records.append(record)
@@ -86,14 +102,27 @@ def write_pairs(
         raise  # some are OSErrors too
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    return PairsWritten(folder, len(records) - kept, kept)
+    if failed and not records:
+        raise failed[0][1]
+    return PairsWritten(folder, len(records) - kept, kept, tuple(failed))
 
 
-def _make(image: ImageFile, mix: DegradationMix, seed: int, paths: Sequence[Path]) -> dict[str, Any]:
+def _refuse_files_of_others(folder: Path, names: Sequence[str]) -> None:
+    """Without a manifest no earlier run was here: files under the names of the output are somebody's."""
+    for kind in _KINDS:
+        for name in names:
+            if os.path.lexists(folder / kind / f"{name}.png"):
+                raise OutputExistsError(f"{folder / kind / name}.png: exists already (overwriting was not asked for)")
+
+
+def _degraded(image: ImageFile, mix: DegradationMix, seed: int) -> Triple:
     try:
-        triple = mix.apply(image.load(), seed=seed, name=image.name)
+        return mix.apply(image.load(), seed=seed, name=image.name)
     except UsageError as error:
         raise UsageError(f"{image.path}: {error}") from error
+
+
+def _write(triple: Triple, paths: Sequence[Path]) -> dict[str, Any]:
     for picture, path in zip((triple.sharp, triple.degraded, triple.low), paths, strict=True):
         _write_png(picture, path)
     return {"width": triple.sharp.shape[1], "height": triple.sharp.shape[0], "degradation": triple.record}
