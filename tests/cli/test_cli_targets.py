@@ -70,7 +70,7 @@ def test_a_second_pattern_is_an_input(shoot, tmp_path: Path, photos: dict[str, b
 def test_of_three_names_each_is_an_input(shoot, tmp_path: Path, photos: dict[str, bytes]) -> None:
     code, lines = shoot("a.jpg", "b.jpg", "c.jpg")
     assert code == 3
-    assert "c.jpg: no such file" in lines[-1]
+    assert "c.jpg: no such file" in lines[0]
     assert names(tmp_path) == ["a-sharp.jpg", "a.jpg", "b-sharp.jpg", "b.jpg"]
 
 
