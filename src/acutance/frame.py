@@ -1,4 +1,4 @@
-"""What a frame is: planes of samples plus everything that must survive processing."""
+"""Frames: planes of samples with the metadata that must survive processing."""
 
 import enum
 from dataclasses import dataclass, field, replace
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 __all__ = ["ColourInfo", "ColourRange", "Frame", "Plane", "luma_limits"]
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
-"""One plane of samples, H x W: uint8 for 8-bit video, uint16 (low bits used) above."""
+"""A plane of samples, H x W: uint8 for 8-bit video, uint16 with the value in the low bits above."""
 
 
 class ColourRange(enum.Enum):
-    """Which code values mean black and white (ITU-T H.273, VideoFullRangeFlag)."""
+    """The code values of black and white (ITU-T H.273, VideoFullRangeFlag)."""
 
     LIMITED = "limited"
     FULL = "full"
@@ -22,10 +22,14 @@ class ColourRange(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ColourInfo:
-    """How code values mean colours.
+    """The meaning of code values, as the container or bit stream states it.
 
-    ``matrix``, ``primaries`` and ``transfer`` are the code points of ITU-T H.273 as the container or bit stream gave
-    them (2 means unspecified), so that they can be written back unchanged.
+    Attributes:
+        range: limited or full.
+        matrix: code point of ITU-T H.273; 2 is unspecified.
+        primaries: code point of ITU-T H.273; 2 is unspecified.
+        transfer: code point of ITU-T H.273; 2 is unspecified.
+        chroma_location: position of chroma samples, in FFmpeg's numbers; 0 is unspecified.
     """
 
     range: ColourRange = ColourRange.LIMITED
@@ -37,16 +41,19 @@ class ColourInfo:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a video.
+    """A picture of a video.
 
-    luma: H x W, uint8 or uint16; may be a strided view on a decoder's buffer and must then not be written to.
-    chroma: the two subsampled planes, passed through untouched, or None for grey.
-    bit_depth: bits used of each sample (8, 10, 12).
-    pts, time_base: presentation time is ``pts * time_base`` seconds; both None for a picture without a clock.
-    rotation: degrees counter-clockwise that a player must turn the picture, a multiple of 90.
-    sample_aspect_ratio: width to height of one sample; None where unknown.
-    scaled_by: how many times as large as coded the picture was made by whoever read it; 1 where it was left as it is.
-    backing: whatever owns the memory of the planes; kept so that it outlives them.
+    Attributes:
+        luma: H x W, uint8 or uint16. It may be a strided view on a decoder's memory. Do not write to such a view.
+        chroma: the two subsampled planes, which processing does not change; None for grey.
+        bit_depth: bits used of each sample: 8, 10 or 12.
+        pts: presentation time in units of ``time_base``; None for a picture without a clock.
+        time_base: seconds per unit of ``pts``; None for a picture without a clock.
+        colour: meaning of the code values.
+        rotation: degrees to turn the picture for display, counter-clockwise, a multiple of 90.
+        sample_aspect_ratio: width over height of a sample; None if unknown.
+        scaled_by: the factor by which the reader has enlarged the coded picture; 1 if it has not.
+        backing: the owner of the planes' memory, which must live as long as the planes.
     """
 
     luma: Plane
@@ -62,30 +69,41 @@ class Frame:
 
     @property
     def height(self) -> int:
+        """Rows of luma."""
         return int(self.luma.shape[0])
 
     @property
     def width(self) -> int:
+        """Columns of luma."""
         return int(self.luma.shape[1])
 
     @property
     def full_range(self) -> bool:
+        """True if code values have full range."""
         return self.colour.range is ColourRange.FULL
 
     @property
     def time(self) -> float | None:
-        """Presentation time in seconds, or None without a clock."""
+        """Presentation time in seconds; None without a clock."""
         if self.pts is None or self.time_base is None:
             return None
         return float(self.pts * self.time_base)
 
     def with_luma(self, luma: Plane) -> "Frame":
-        """The same frame with another luma plane of the same size and type."""
+        """Return the same frame with another luma plane of the same size and type."""
         return replace(self, luma=luma)
 
 
 def luma_limits(bit_depth: int, *, full_range: bool) -> tuple[int, int]:
-    """Code values of black and white: (16, 235) for 8-bit limited range, (0, 1023) for 10-bit full range."""
+    """Return the code values of black and white.
+
+    Args:
+        bit_depth: bits of a sample, 8 to 16.
+        full_range: True for full range, False for limited range.
+
+    Returns:
+        For example (16, 235) for 8-bit limited range, (0, 1023) for 10-bit full range.
+    """
     if full_range:
         return 0, (1 << bit_depth) - 1
     return 16 << (bit_depth - 8), 235 << (bit_depth - 8)

@@ -1,4 +1,4 @@
-"""Luma of RGB pictures (ITU-R BT.601), and what a change of luma means for R, G and B."""
+"""Luma of RGB pictures (ITU-R BT.601), and changes of luma applied to RGB."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,13 @@ RGB_PER_LUMA = 255.0 / 219.0
 
 
 def luma_from_rgb(rgb: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.floating]) -> NDArray[np.float32]:
-    """Limited-range luma of an RGB picture: BT.601, as the super-resolution field measures it.
+    """Return the limited-range luma of RGB (ITU-R BT.601), as the super-resolution field measures it.
 
-    rgb: ... x 3, uint8 (0..255), uint16 (0..65535), or float in units of 8-bit code values (0..255).
-    Returns float32, the same shape without the last axis, 16 for black and 235 for white, unrounded.
+    Args:
+        rgb: ... x 3, uint8 (0 to 255), uint16 (0 to 65535), or float in 8-bit code values (0 to 255).
+
+    Returns:
+        float32, the shape without the last axis, 16 for black and 235 for white, not rounded.
     """
     scale = np.float32(1.0 / 257.0) if rgb.dtype == np.uint16 else np.float32(1.0)
     return np.asarray(rgb.astype(np.float32) @ (_BT601 * scale) + np.float32(16.0), np.float32)
@@ -24,9 +27,14 @@ def luma_from_rgb(rgb: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float
 def add_luma_residual(
     rgb: NDArray[np.uint8] | NDArray[np.uint16], residual: NDArray[np.floating]
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Add a change of limited-range luma to R, G and B alike; clip and round once. Chroma stays as it is.
+    """Add a change of luma to R, G and B alike, so that chroma does not change. Clip and round once.
 
-    rgb: H x W x 3, uint8 or uint16. residual: H x W, in 8-bit limited-range code values.
+    Args:
+        rgb: H x W x 3, uint8 or uint16.
+        residual: H x W, change of luma in 8-bit limited-range code values.
+
+    Returns:
+        A new array with the shape and type of ``rgb``.
     """
     if rgb.dtype == np.uint16:
         scale, top = np.float32(RGB_PER_LUMA * 257.0), 65535

@@ -1,6 +1,6 @@
-"""Quality, sharpness and steadiness of pictures and videos: measures on numpy arrays.
+"""Measures of quality, sharpness and flicker on numpy arrays.
 
-In every function the picture comes first and the reference or source second.
+In every function, the picture is the first argument and the reference or source is the second one.
 """
 
 from acutance.metrics.acutance import (

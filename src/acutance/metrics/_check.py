@@ -1,4 +1,4 @@
-"""What every metric demands of its two pictures."""
+"""Checks of the pictures that metrics compare."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Picture = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.floating[Any]]
 
 
 def check_picture(picture: Picture, *, planes: tuple[int, ...] = (2, 3)) -> None:
-    """Raise UsageError unless this is a non-empty array of numbers, H x W or H x W x 3."""
+    """Raise UsageError unless ``picture`` is a non-empty array of numbers, H x W or H x W x 3."""
     if not isinstance(picture, np.ndarray) or picture.dtype.kind not in "uif":
         given = getattr(picture, "dtype", type(picture).__name__)
         raise UsageError(f"a picture must be an array of integers or floats, not {given}")
@@ -24,7 +24,7 @@ def check_picture(picture: Picture, *, planes: tuple[int, ...] = (2, 3)) -> None
 def check_pair(
     picture: Picture, reference: Picture, *, border: int = 0, planes: tuple[int, ...] = (2, 3)
 ) -> tuple[Picture, Picture]:
-    """Both pictures without their border; UsageError unless they fit each other and something is left of them."""
+    """Return both pictures without their border. Raise UsageError unless shapes are equal and pixels are left."""
     check_picture(picture, planes=planes)
     check_picture(reference, planes=planes)
     if picture.shape != reference.shape:

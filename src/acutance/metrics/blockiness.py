@@ -1,6 +1,6 @@
-"""Blockiness: how much steps stand out along the lines of a coder's grid, after Wang, Sheikh, Bovik (ICIP 2002).
+"""Blockiness: strength of the steps along a coder's grid, after Wang, Sheikh, Bovik (ICIP 2002).
 
-A coder that transforms blocks of 8 x 8 pixels leaves steps between them. Scaled up by a factor f, they lie 8 f apart.
+A coder that transforms blocks of 8 x 8 pixels leaves steps between them. After scaling up by f they are 8 f apart.
 """
 
 import numpy as np
@@ -10,24 +10,31 @@ from acutance.errors import UsageError
 
 __all__ = ["blockiness"]
 
-_HARMONICS = (1, 2, 3)  # the fourth would meet the pattern that scaling by 1.5 itself leaves
+_HARMONICS = (1, 2, 3)  # the fourth would coincide with the pattern of scaling by 1.5
 _NEAR = (-8, -6, -4, 4, 6, 8)  # bins beside a harmonic, outside the window's main lobe
 _FEWEST = 16  # blocks
-_LARGEST = 12.0  # code values: an edge of the picture is not to outweigh all the steps of a grid
+_LARGEST = 12.0  # code values; a limit, so that an edge of the picture does not outweigh the grid
 
 
 def blockiness(luma: NDArray[np.uint8] | NDArray[np.uint16], period: float, *, bit_depth: int = 8) -> float:
-    """How many times as strong the steps between neighbours vary with ``period`` as they do beside it; 1 where there is
-    no grid.
+    """Return the strength of a grid relative to frequencies beside it.
 
-    luma: H x W; the mean of its rows' and its columns' value. period: pixels between the lines of the grid, 8 or more.
-    Returns 1 for planes that hold fewer than sixteen blocks a side: in so few, chance looks like a grid. Raises
-    UsageError.
+    Args:
+        luma: H x W, uint8 or uint16.
+        period: pixels between the lines of the grid, at least 8.
+        bit_depth: bits of a sample.
+
+    Returns:
+        The mean of the values along rows and along columns; 1 without a grid. Planes with fewer than sixteen blocks a
+        side give 1, because chance looks like a grid there.
+
+    Raises:
+        UsageError: ``luma`` is not a plane, or the period is below 8.
     """
     if luma.ndim != 2:
-        raise UsageError(f"blockiness is of an H x W plane, not of one of shape {luma.shape}")
+        raise UsageError(f"blockiness needs an H x W plane, not shape {luma.shape}")
     if not period >= 8:
-        raise UsageError(f"a grid has a period of 8 pixels or more, not {period!r}")
+        raise UsageError(f"the period of a grid must be at least 8 pixels, not {period!r}")
     if min(luma.shape) < _FEWEST * period:
         return 1.0
     plane = luma.astype(np.float32) / np.float32(2 ** (bit_depth - 8))

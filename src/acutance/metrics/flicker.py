@@ -1,7 +1,7 @@
-"""Flicker: how much more a processed video trembles where its source stands still.
+"""Flicker: changes from frame to frame in static regions, relative to the source.
 
-Where nothing moves, what changes from frame to frame is noise. A sharpener that amplifies it, or that switches parts
-of the picture on and off, shows here as a ratio above 1.
+In a static region, only noise changes from frame to frame. A sharpener that amplifies it, or that switches parts of the
+picture on and off, has a ratio above 1.
 """
 
 import math
@@ -18,10 +18,13 @@ __all__ = ["Flicker", "FlickerMeter"]
 
 @dataclass(frozen=True, slots=True)
 class Flicker:
-    """Deviation over time on static blocks, root mean square from one frame to the next, in code values.
+    """Root mean square change from frame to frame on static blocks.
 
-    source, output: of the two videos. ratio: output to source; 1 where both are still, infinity where only the source
-    is. static_share: share of block pairs that counted; where it is 0, the other three are not a number.
+    Attributes:
+        source: change of the source, in code values.
+        output: change of the output, in code values.
+        ratio: output over source; 1 if neither changes, infinity if only the output does.
+        static_share: share of the blocks that are static, 0 to 1. If it is 0, the other values are not a number.
     """
 
     source: float
@@ -31,11 +34,15 @@ class Flicker:
 
 
 class FlickerMeter:
-    """Feeds on two videos frame by frame and keeps only the last frame of each.
+    """Measure the flicker of two videos frame by frame. It keeps only the last frame of each.
 
-    block: side of the squares that are static or not; what is left over at the right and bottom is not looked at.
-    threshold: a block is static from one frame to the next where the source's mean absolute change does not exceed
-    this many code values: above the noise of cameras and codecs, below visible motion.
+    Args:
+        block: side of a block in pixels. Incomplete blocks at the right and bottom are ignored.
+        threshold: a block is static if the mean absolute change of the source is at most this many code values. The
+            default is above the noise of cameras and codecs and below visible motion.
+
+    Raises:
+        UsageError: an argument is out of range.
     """
 
     def __init__(self, *, block: int = 16, threshold: float = 2.0) -> None:
@@ -50,12 +57,20 @@ class FlickerMeter:
         self._static = self._blocks = 0
 
     def add(self, output: Picture, source: Picture) -> None:
-        """Take in the next frame of both: luma, H x W, one size throughout, one unit. Raises UsageError."""
+        """Add the next frame of both videos.
+
+        Args:
+            output: luma, H x W.
+            source: luma of the same size and unit.
+
+        Raises:
+            UsageError: the size differs from before, or is below one block.
+        """
         check_pair(output, source, planes=(2,))
         if min(source.shape) < self._block:
             raise UsageError(f"frames of {source.shape[1]}x{source.shape[0]} hold no block of {self._block}")
         height, width = (side - side % self._block for side in source.shape)
-        # Copies: a decoder may reuse the memory of a frame for the next one.
+        # Copy the frames, because a decoder may reuse their memory.
         frames = (np.array(source[:height, :width], np.float32), np.array(output[:height, :width], np.float32))
         if self._last is not None:
             if self._last[0].shape != frames[0].shape:
@@ -69,13 +84,13 @@ class FlickerMeter:
         self._last = frames
 
     def _blockwise(self, plane: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Mean of each block."""
+        """Return the mean of each block."""
         rows, columns = plane.shape[0] // self._block, plane.shape[1] // self._block
         blocks = plane.reshape(rows, self._block, columns, self._block)
         return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float64))
 
     def result(self) -> Flicker:
-        """The figures so far. Raises UsageError before two frames were taken in."""
+        """Return the flicker so far. Raises UsageError before the second frame."""
         if not self._blocks:
             raise UsageError("flicker needs at least two frames")
         if not self._static:

@@ -1,4 +1,4 @@
-"""Gradient magnitude similarity deviation (Xue, Zhang, Mou, Bovik, IEEE TIP 23(2), 2014): how unevenly edges differ."""
+"""Gradient magnitude similarity deviation (Xue, Zhang, Mou, Bovik, IEEE TIP 23(2), 2014)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,17 @@ _C = 170.0  # for code values of 0..255
 
 
 def gmsd(output: Picture, reference: Picture) -> float:
-    """Deviation of the similarity of gradients: 0 for equal pictures, larger is worse; 0.1 is plainly visible.
+    """Return the deviation of gradient similarity, as published: 2 x 2 means, Prewitt gradients, c = 170.
 
-    Both H x W in 8-bit code values, at least 6 x 6. As published: means of 2 x 2 pixels, every second of them, Prewitt
-    gradients, c = 170. Raises UsageError.
+    Args:
+        output: H x W in 8-bit code values, at least 6 x 6.
+        reference: H x W, the same size.
+
+    Returns:
+        0 for equal pictures; larger is worse; 0.1 is clearly visible.
+
+    Raises:
+        UsageError: the pictures do not fit each other or are too small.
     """
     check_pair(output, reference, planes=(2,))
     if min(output.shape) < 6:

@@ -1,7 +1,7 @@
-"""Halos: how far a sharpened picture goes past what its source had nearby.
+"""Overshoot: how far a sharpened picture leaves the range of its source nearby, which is visible as halos.
 
-A pixel overshoots by as much as it lies above the largest, or below the smallest, source value in the 5 x 5 pixels
-around it. Honest sharpening steepens an edge between its two sides; past them it draws a halo.
+The overshoot of a pixel is its distance above the largest, or below the smallest, source value in the 5 x 5 pixels
+around it. Sharpening may steepen an edge between its two sides. Beyond them it draws a halo.
 """
 
 import math
@@ -20,7 +20,15 @@ _Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True, slots=True)
 class Overshoot:
-    """Overshoot in code values: percentiles over all pixels, the largest, and the share of pixels with any."""
+    """Overshoot of a picture or video in code values.
+
+    Attributes:
+        p50: median over all pixels.
+        p99: 99th percentile.
+        p99_9: 99.9th percentile.
+        largest: maximum.
+        share: share of pixels with any overshoot, 0 to 1.
+    """
 
     p50: float
     p99: float
@@ -30,7 +38,7 @@ class Overshoot:
 
 
 def _extreme(plane: _Plane, radius: int, ufunc: np.ufunc) -> _Plane:
-    """Largest or smallest value of a window around each pixel; at the edge, of the part inside."""
+    """Return the maximum or minimum of the window around each pixel, as far as it lies in the plane."""
     for axis in (0, 1):
         length = plane.shape[axis]
         padding = [(0, 0), (0, 0)]
@@ -44,10 +52,18 @@ def _extreme(plane: _Plane, radius: int, ufunc: np.ufunc) -> _Plane:
 
 
 def overshoot_map(output: _Plane, source: _Plane, *, radius: int = 2) -> _Plane:
-    """Overshoot of each pixel, in code values.
+    """Return the overshoot of each pixel, in code values.
 
-    output, source: H x W, uint8 or uint16, both alike. radius: 2 for the 5 x 5 pixels around.
-    Returns H x W of the same type. Raises UsageError.
+    Args:
+        output: H x W, uint8 or uint16.
+        source: the same shape and type.
+        radius: 2 for a window of 5 x 5 pixels.
+
+    Returns:
+        H x W of the same type.
+
+    Raises:
+        UsageError: the planes do not fit each other, or the radius is negative.
     """
     check_pair(output, source, planes=(2,))
     if output.dtype != source.dtype or output.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
@@ -55,21 +71,25 @@ def overshoot_map(output: _Plane, source: _Plane, *, radius: int = 2) -> _Plane:
     if radius < 0:
         raise UsageError(f"radius must not be negative, not {radius!r}")
     highest, lowest = _extreme(source, radius, np.maximum), _extreme(source, radius, np.minimum)
-    # Differences stay unsigned: each is taken from the larger of the two.
+    # Unsigned differences cannot wrap, because each is taken from the larger value.
     above = np.maximum(output, highest) - highest
     below = lowest - np.minimum(output, lowest)
     return np.maximum(above, below)
 
 
 class OvershootMeter:
-    """Overshoot over the frames of a video, fed one by one; keeps a histogram, never the frames."""
+    """Measure the overshoot of a video frame by frame. It keeps a histogram, not the frames.
+
+    Args:
+        radius: as for :func:`overshoot_map`.
+    """
 
     def __init__(self, *, radius: int = 2) -> None:
         self._radius = radius
         self._counts = np.zeros(0, np.int64)
 
     def add(self, output: _Plane, source: _Plane) -> None:
-        """Take in a frame and its source; see :func:`overshoot_map`."""
+        """Add a frame and its source; see :func:`overshoot_map`."""
         counts = np.bincount(overshoot_map(output, source, radius=self._radius).ravel())
         total = np.zeros(max(counts.size, self._counts.size), np.int64)
         total[: self._counts.size] += self._counts
@@ -77,7 +97,14 @@ class OvershootMeter:
         self._counts = total
 
     def percentile(self, percent: float) -> float:
-        """The smallest overshoot that ``percent`` of all pixels do not exceed. Raises UsageError with no frames."""
+        """Return a percentile over all pixels so far, in code values.
+
+        Args:
+            percent: 0 to 100.
+
+        Raises:
+            UsageError: no frame was added, or ``percent`` is out of range.
+        """
         if not self._counts.size:
             raise UsageError("no frames were measured")
         if not 0 <= percent <= 100:
@@ -87,13 +114,13 @@ class OvershootMeter:
         return float(np.searchsorted(cumulative, wanted))
 
     def result(self) -> Overshoot:
-        """The figures so far. Raises UsageError with no frames."""
+        """Return the overshoot so far. Raises UsageError without frames."""
         p50, p99, p99_9, largest = (self.percentile(p) for p in (50, 99, 99.9, 100))
         return Overshoot(p50, p99, p99_9, largest, float(1 - self._counts[0] / self._counts.sum()))
 
 
 def overshoot(output: _Plane, source: _Plane, *, radius: int = 2) -> Overshoot:
-    """Overshoot of one picture; see :func:`overshoot_map`."""
+    """Return the overshoot of one picture; see :func:`overshoot_map`."""
     meter = OvershootMeter(radius=radius)
     meter.add(output, source)
     return meter.result()

@@ -11,10 +11,18 @@ __all__ = ["mse", "psnr"]
 
 
 def mse(picture: Picture, reference: Picture, *, border: int = 0) -> float:
-    """Mean squared error, over all channels.
+    """Return the mean squared error over all channels, computed in float without rounding.
 
-    picture, reference: H x W or H x W x 3, any number type, in one unit; compared in float, without rounding.
-    border: pixels left out on every side. Returns the square of that unit. Raises UsageError.
+    Args:
+        picture: H x W or H x W x 3, any number type.
+        reference: the same shape and unit.
+        border: pixels to ignore on every side.
+
+    Returns:
+        The error in the squared unit of the pictures.
+
+    Raises:
+        UsageError: the pictures do not fit each other, or the border leaves nothing.
     """
     a, b = check_pair(picture, reference, border=border)
     difference = a.astype(np.float64) - b.astype(np.float64)
@@ -22,10 +30,19 @@ def mse(picture: Picture, reference: Picture, *, border: int = 0) -> float:
 
 
 def psnr(picture: Picture, reference: Picture, *, peak: float = 255.0, border: int = 0) -> float:
-    """Peak signal-to-noise ratio in decibels: ``10 log10(peak^2 / mse)``; infinity for equal pictures.
+    """Return the peak signal-to-noise ratio, ``10 log10(peak^2 / mse)``.
 
-    peak: 255 for 8-bit code values, also for luma in 16..235, as the super-resolution field has it.
-    Otherwise as :func:`mse`. Raises UsageError.
+    Args:
+        picture: as for :func:`mse`.
+        reference: as for :func:`mse`.
+        peak: 255 for 8-bit code values, and by convention also for luma in 16 to 235.
+        border: pixels to ignore on every side.
+
+    Returns:
+        Decibels; infinity for equal pictures.
+
+    Raises:
+        UsageError: as :func:`mse`, or ``peak`` is not positive.
     """
     if not peak > 0:
         raise UsageError(f"peak must be positive, not {peak!r}")

@@ -1,6 +1,6 @@
-"""Quality of RGB pictures against their truth, by the conventions of the super-resolution field.
+"""Quality of RGB pictures against their truth, in the conventions of the super-resolution field.
 
-On luma of BT.601 in 16..235, computed in float from 8-bit RGB, peak 255, a border as wide as the scale left out.
+Luma is BT.601 in 16 to 235, computed in float from 8-bit RGB. The peak is 255. A border of the scale is ignored.
 """
 
 import math
@@ -19,7 +19,7 @@ __all__ = ["ImageQuality", "border_of", "image_quality", "psnr_y", "ssim_y"]
 
 
 def border_of(factor: float) -> int:
-    """Pixels to leave out on every side for pictures scaled by ``factor``: the factor, rounded up."""
+    """Return the pixels to ignore on every side of a picture scaled by ``factor``: the factor rounded up."""
     if not factor >= 1:
         raise UsageError(f"a scaling factor must be at least 1, not {factor!r}")
     return math.ceil(factor)
@@ -35,18 +35,51 @@ def _lumas(
 
 
 def psnr_y(rgb: NDArray[np.uint8], truth: NDArray[np.uint8], *, border: int) -> float:
-    """PSNR in decibels on the luma of two RGB pictures, H x W x 3, uint8. Raises UsageError."""
+    """Return the PSNR of luma.
+
+    Args:
+        rgb: H x W x 3, uint8.
+        truth: the same shape and type.
+        border: pixels to ignore on every side.
+
+    Returns:
+        Decibels.
+
+    Raises:
+        UsageError: the pictures do not fit each other.
+    """
     return psnr(*_lumas(rgb, truth, border))
 
 
 def ssim_y(rgb: NDArray[np.uint8], truth: NDArray[np.uint8], *, border: int) -> float:
-    """SSIM on the luma of two RGB pictures, H x W x 3, uint8. Raises UsageError."""
+    """Return the SSIM of luma.
+
+    Args:
+        rgb: H x W x 3, uint8.
+        truth: the same shape and type.
+        border: pixels to ignore on every side.
+
+    Returns:
+        1 for equal pictures.
+
+    Raises:
+        UsageError: the pictures do not fit each other.
+    """
     return ssim(*_lumas(rgb, truth, border))
 
 
 @dataclass(frozen=True, slots=True)
 class ImageQuality:
-    """How near a picture is to its truth. PSNR in decibels, MSE in squared 8-bit code values."""
+    """All measures of a picture against its truth.
+
+    Attributes:
+        psnr_y: PSNR of luma in decibels.
+        ssim_y: SSIM of luma.
+        mse_y: mean squared error of luma, in squared 8-bit code values.
+        psnr_rgb: PSNR of RGB in decibels.
+        ssim_rgb: SSIM of RGB, mean over the channels.
+        mse_rgb: mean squared error of RGB, in squared 8-bit code values.
+    """
 
     psnr_y: float
     ssim_y: float
@@ -56,11 +89,24 @@ class ImageQuality:
     mse_rgb: float
 
     def to_dict(self) -> dict[str, float]:
+        """Return the measures as a table for JSON."""
         return asdict(self)
 
 
 def image_quality(rgb: NDArray[np.uint8], truth: NDArray[np.uint8], *, border: int) -> ImageQuality:
-    """Every measure at once, for two RGB pictures, H x W x 3, uint8. Raises UsageError."""
+    """Return all measures of two RGB pictures.
+
+    Args:
+        rgb: H x W x 3, uint8.
+        truth: the same shape and type.
+        border: pixels to ignore on every side.
+
+    Returns:
+        The measures.
+
+    Raises:
+        UsageError: the pictures do not fit each other.
+    """
     lumas = _lumas(rgb, truth, border)
     return ImageQuality(
         psnr_y=psnr(*lumas),

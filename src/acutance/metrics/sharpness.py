@@ -1,8 +1,8 @@
-"""How sharp a luma plane is, by the energy of its gradients.
+"""Sharpness of a luma plane: the energy of its gradients.
 
 Tenengrad: the mean squared Sobel gradient (Tenenbaum, Accommodation in Computer Vision, Stanford, 1970; compared with
-others in Pertuz, Puig, Garcia, Pattern Recognition 46(5), 2013). It grows with noise and halos too, so it says how
-much a picture changed, not whether for the better: read it beside overshoot and flicker.
+others in Pertuz, Puig, Garcia, Pattern Recognition 46(5), 2013). Noise and halos increase it too. So it says how much a
+picture changed, not whether it became better. Read it together with overshoot and flicker.
 """
 
 import math
@@ -16,9 +16,16 @@ __all__ = ["sharpness", "sharpness_ratio"]
 
 
 def sharpness(luma: Picture) -> float:
-    """Mean squared gradient of a plane, in squared units per pixel; a ramp of 1 per pixel has 1.
+    """Return the mean squared gradient of a plane.
 
-    luma: H x W, any number type, at least 3 x 3. Raises UsageError.
+    Args:
+        luma: H x W, any number type, at least 3 x 3.
+
+    Returns:
+        Squared units per pixel; a ramp of 1 per pixel has 1.
+
+    Raises:
+        UsageError: another shape or type.
     """
     check_picture(luma, planes=(2,))
     if min(luma.shape) < 3:
@@ -28,15 +35,23 @@ def sharpness(luma: Picture) -> float:
     horizontal = smooth_rows[:, 2:] - smooth_rows[:, :-2]
     smooth_columns = plane[:, :-2] + 2 * plane[:, 1:-1] + plane[:, 2:]
     vertical = smooth_columns[2:] - smooth_columns[:-2]
-    # A Sobel kernel answers 8 to a ramp of 1.
+    # The response of a Sobel kernel to a ramp of 1 is 8.
     energy = np.mean(horizontal * horizontal, dtype=np.float64) + np.mean(vertical * vertical, dtype=np.float64)
     return float(energy) / 64.0
 
 
 def sharpness_ratio(output: Picture, source: Picture) -> float:
-    """Sharpness of ``output`` relative to ``source``: 1 for no change; infinity where the source is flat.
+    """Return the sharpness of ``output`` over that of ``source``.
 
-    Both H x W of one shape and unit. Raises UsageError.
+    Args:
+        output: H x W.
+        source: the same shape and unit.
+
+    Returns:
+        1 for no change; infinity if only the source is flat.
+
+    Raises:
+        UsageError: the planes do not fit each other.
     """
     check_pair(output, source, planes=(2,))
     after, before = sharpness(output), sharpness(source)

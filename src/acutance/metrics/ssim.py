@@ -15,7 +15,7 @@ __all__ = ["ssim"]
 
 _RADIUS = 5
 _SIGMA = 1.5
-_STRIP = 48  # rows at a time: the strip and its products stay in the cache, which makes 1080p three times faster
+_STRIP = 48  # rows at a time; a strip and its products fit the cache, which makes 1080p three times faster
 
 
 def _window() -> NDArray[np.float64]:
@@ -25,7 +25,7 @@ def _window() -> NDArray[np.float64]:
 
 
 def _blur(plane: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Convolve rows and columns with a symmetric window, keeping only where it fits entirely."""
+    """Convolve rows and columns with a symmetric window. Keep only the places where it fits entirely."""
     for axis in (0, 1):
         length = plane.shape[axis] - 2 * _RADIUS
         at = [plane[k : k + length] if axis == 0 else plane[:, k : k + length] for k in range(2 * _RADIUS + 1)]
@@ -45,7 +45,7 @@ def _sum_of_map(x: NDArray[np.float64], y: NDArray[np.float64], data_range: floa
     mean_x, mean_y = _blur(x, window), _blur(y, window)
     mean_xy = mean_x * mean_y
     mean_squares = mean_x * mean_x + mean_y * mean_y
-    # The formula needs the variances only as a sum: four filters do the work of five.
+    # The formula needs only the sum of the variances, so four filters are enough.
     variances = _blur(x * x + y * y, window) - mean_squares
     covariance = _blur(x * y, window) - mean_xy
     similarity = ((2 * mean_xy + c1) * (2 * covariance + c2)) / ((mean_squares + c1) * (variances + c2))
@@ -53,13 +53,22 @@ def _sum_of_map(x: NDArray[np.float64], y: NDArray[np.float64], data_range: floa
 
 
 def ssim(picture: Picture, reference: Picture, *, data_range: float = 255.0, border: int = 0) -> float:
-    """Mean structural similarity, 1 for equal pictures; of colour pictures, the mean over the channels.
+    """Return the mean structural similarity; for colour, the mean over the channels.
 
-    picture, reference: H x W or H x W x 3, any number type, in one unit, at least 11 x 11 inside the border.
-    data_range: 255 for 8-bit code values, also for luma in 16..235. border: pixels left out on every side.
+    It equals scikit-image's ``structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)``.
+    Both ignore the five pixels at the edge where the window does not fit.
 
-    Equals scikit-image's ``structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)``,
-    whose mean, too, leaves out the five pixels at the edge where the window does not fit. Raises UsageError.
+    Args:
+        picture: H x W or H x W x 3, any number type, at least 11 x 11 inside the border.
+        reference: the same shape and unit.
+        data_range: 255 for 8-bit code values, also for luma in 16 to 235.
+        border: pixels to ignore on every side.
+
+    Returns:
+        1 for equal pictures.
+
+    Raises:
+        UsageError: the pictures do not fit each other or are too small.
     """
     if not data_range > 0:
         raise UsageError(f"data range must be positive, not {data_range!r}")
