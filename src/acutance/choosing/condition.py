@@ -135,13 +135,9 @@ def _busiest(luma: NDArray[np.uint8] | NDArray[np.uint16], scale: np.float32) ->
     rows, columns = (_starts(side, full) for side in luma.shape)
     sampled = luma[_EVERY // 2 :: _EVERY].astype(np.float32)
     steps = np.abs(np.diff(sampled, axis=1)) * scale
-    summed = np.cumsum(np.cumsum(np.pad(steps, ((1, 0), (1, 0))), axis=0, dtype=np.float64), axis=1)
 
     def mean(y: int, x: int) -> float:
-        top, bottom = y // _EVERY, min((y + full) // _EVERY, steps.shape[0])
-        right = min(x + full, steps.shape[1])
-        total = summed[bottom, right] - summed[top, right] - summed[bottom, x] + summed[top, x]
-        return float(total / ((bottom - top) * (right - x)))
+        return float(steps[y // _EVERY : (y + full) // _EVERY, x : x + full].mean(dtype=np.float64))
 
     busy = sorted(((mean(y, x), y, x) for y in rows for x in columns), key=lambda tile: (-tile[0], tile[1], tile[2]))
     quiet = busy[min(len(busy) - 1, round(0.9 * len(busy)))][0]
