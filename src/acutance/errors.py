@@ -9,6 +9,7 @@ from typing import Self
 __all__ = [
     "AcutanceError",
     "Cancelled",
+    "ClusterError",
     "ConfigError",
     "CorruptInputError",
     "DownloadError",
@@ -110,6 +111,12 @@ class PeerError(AcutanceError, ConnectionError):
 
 class ResumeError(AcutanceError, ValueError):
     """An unfinished job cannot be resumed: its input, settings or program differ, or its journal was altered."""
+
+
+class ClusterError(AcutanceError, ConnectionError):
+    """A cluster does not answer, its nodes differ from the driver, or no node is left that can work."""
+
+    exit_code = 19
 
 
 class Cancelled(AcutanceError, KeyboardInterrupt):  # noqa: N818 - it is not an error but an answer to Ctrl-C

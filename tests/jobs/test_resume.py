@@ -275,8 +275,8 @@ def changing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("at", [20, 32, 44, 66])
-def test_auto_goes_on_with_what_it_had_seen(changing: Path, tmp_path: Path, at: int) -> None:
-    """Of two looks that must agree before the choice changes the first may lie before the cut."""
+def test_auto_chooses_for_a_segment_by_its_own_frames(changing: Path, tmp_path: Path, at: int) -> None:
+    """A resumed job begins with a cut, so what was seen before it must not count in any job."""
     sharpener = Sharpener("auto", threads=1)
     target, straight = tmp_path / "out.mkv", tmp_path / "straight.mkv"
     options = {"segment_frames": 12, "encoder": "ffv1"}

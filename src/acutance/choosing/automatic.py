@@ -306,7 +306,8 @@ class AutoSession(BaseSession):
             self._open(self._choices[-1].student if self._choices else None)
 
     def reset(self) -> None:
-        """Forget the last frame, as after a seek. The choice holds until the stream is looked at again."""
+        """Forget all frames, as if the next one was the first: it decides which student is used."""
+        self._chooser.restart()
         if self._session is not None:
             self._session.reset()
 

@@ -37,6 +37,7 @@ class Chooser:
     def __init__(self, tier: str, *, task: str = "call", scaled_by: float = 1.0) -> None:
         self._tier, self._task = tier, task
         self._frames = 0
+        self._known_at_first = scaled_by
         self._begin(scaled_by)
 
     def _begin(self, scaled_by: float) -> None:
@@ -49,6 +50,11 @@ class Chooser:
             if scaled_by > 1
             else Choice(None, 0.0, "no detail to be seen: left as it is")
         )
+
+    def restart(self) -> None:
+        """Forget all frames, as if the next one was the first."""
+        self._frames = 0
+        self._begin(self._known_at_first)
 
     @property
     def choice(self) -> Choice:

@@ -24,6 +24,7 @@ __all__ = [
     "is_pattern",
     "kind_of",
     "output_error",
+    "output_suffix",
 ]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif"})
@@ -145,9 +146,18 @@ def default_output(path: str | Path, suffix: str = "-sharp") -> Path:
     """
     path = Path(path)
     extension = path.suffix
-    if extension.lower() not in _WRITABLE_VIDEO | _WRITABLE_IMAGE:
-        extension = ".mkv" if extension.lower() in VIDEO_SUFFIXES or kind_of(path) == "video" else ".png"
+    if extension.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+        extension = output_suffix(extension)
+    else:
+        extension = ".mkv" if kind_of(path) == "video" else ".png"
     return path.with_name(f"{path.stem}{suffix}{extension}")
+
+
+def output_suffix(suffix: str) -> str:
+    """Return the suffix of an output for that of a picture or video: the same if that format can be written."""
+    if suffix.lower() in _WRITABLE_VIDEO | _WRITABLE_IMAGE:
+        return suffix
+    return ".mkv" if suffix.lower() in VIDEO_SUFFIXES else ".png"
 
 
 def _shortened(name: str, limit: int) -> str:

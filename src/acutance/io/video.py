@@ -38,6 +38,7 @@ class VideoReader(Closing):
 
     path: the file. start, duration: seconds; only frames of that span are given (from the first whose time is not
     before ``start``). size: (width, height) that every frame is scaled to (bicubic); the stored size where None.
+    threads: of the decoder; one per core where None.
 
     YUV 4:2:0, 4:2:2, 4:4:4 and grey of 8, 10 and 12 bits come as stored. Others are turned into the nearest of these,
     and ``notes`` says so: RGB into 4:4:4, limited range, with the matrix players assume (BT.601 up to 1024 x 576,
@@ -56,10 +57,12 @@ class VideoReader(Closing):
         start: float = 0.0,
         duration: float | None = None,
         size: tuple[int, int] | None = None,
+        threads: int | None = None,
     ) -> None:
         if start < 0 or (duration is not None and duration <= 0):
             raise UsageError(f"start must not be negative and duration must be positive, not {start} and {duration}")
         self.path = Path(path)
+        self._threads = threads
         self.notes: list[str] = []
         self._bad_packets = 0
         self._damage: list[str] = []
@@ -139,6 +142,8 @@ class VideoReader(Closing):
         if context.field_order in _INTERLACED_ORDERS:
             self._refuse_interlaced()
         context.thread_type = "AUTO"
+        if self._threads is not None:
+            context.thread_count = self._threads
         context.options = {"max_pixels": str(MAX_PIXELS)}
         for other in container.streams:
             if other.index != stream.index:
@@ -292,6 +297,8 @@ class VideoReader(Closing):
     def _clocked(self, frames: list[Any]) -> Iterator[av.VideoFrame]:
         rate = fraction(self._stream.average_rate) or fraction(self._stream.guessed_rate) or Fraction(25)
         for frame in frames:
+            if frame.is_corrupt:
+                self._straight = False  # what conceals the damage depends on the frames decoded before
             pts = frame.pts
             if pts is None:
                 # Raw streams and some AVI files carry no times: count frames at the announced rate.

@@ -45,6 +45,7 @@ class VideoWriter:
     encoder: libx264, libx265, libvpx-vp9, libsvtav1 or ffv1 (lossless); the first that fits where None, and
     ``encoder`` says which. crf or bitrate (bits per second), preset: the encoder's own; its defaults are good to look
     at (libx264: crf 18, medium). width, height: of the frames written; those of the reader where None.
+    threads: of the encoder, on which its output may depend; one per core where None.
     copy_streams: whether to carry over audio, subtitles and the rest. audio: ``copy`` keeps sound as it is where the
     container holds it and converts it elsewhere, ``convert`` always converts it to AAC or Opus, ``none`` leaves it out.
     folder: where the file is until it is whole, on
@@ -71,10 +72,14 @@ class VideoWriter:
         copy_streams: bool = True,
         audio: AudioMode = "copy",
         folder: Path | None = None,
+        threads: int | None = None,
     ) -> None:
         if audio not in AUDIO_MODES:
             raise UsageError(f"audio is one of {', '.join(AUDIO_MODES)}, not {audio!r}")
+        if threads is not None and threads < 1:
+            raise UsageError(f"an encoder needs at least 1 thread, not {threads}")
         self.path = Path(path)
+        self.threads = threads
         self.template = template
         self.width, self.height = width or template.width, height or template.height
         check_dimensions(self.path, self.width, self.height)
@@ -250,6 +255,8 @@ class VideoWriter:
         context.pix_fmt = info.pix_fmt
         # PyAV asks for threads within a frame; x264 then cuts each frame into slices, which is slower and costs bits.
         context.thread_type = "AUTO"
+        if self.threads is not None:
+            context.thread_count = self.threads
         context.color_range = info.tagged_range
         context.colorspace = info.colour.matrix
         context.color_primaries = info.colour.primaries

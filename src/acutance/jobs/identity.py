@@ -13,7 +13,7 @@ from acutance.errors import InputNotFoundError
 from acutance.jobs.segmented_writer import SegmentedVideoWriter
 from acutance.sharpening.base import BaseSharpener
 
-__all__ = ["input_digest", "job_identity"]
+__all__ = ["input_digest", "job_identity", "sharpener_identity"]
 
 _WHOLE = 64 << 20  # bytes: what is larger is looked at in pieces
 _PIECES = 256
@@ -29,14 +29,14 @@ def job_identity(
     """
     identity = {
         "the input": input_digest(source),
-        **_sharpener_identity(sharpener),
+        **sharpener_identity(sharpener),
         **settings,
         "size": f"{writer.width} x {writer.height}",
         "encoder": writer.encoder,
         **{f"{writer.encoder} {name}": value for name, value in writer.settings.items()},
         "container": writer.final.suffix.lower(),
         # Encoders divide a picture among threads, and predict within their parts.
-        "the number of cores": usable_cores(),
+        "threads of the encoder": writer.threads or usable_cores(),
         "acutance": __version__,
         "PyAV": av.__version__,
         "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
@@ -63,7 +63,8 @@ def input_digest(path: str | Path) -> str:
     return f"{size} bytes, SHA-256 {found.hexdigest()[:32]}"
 
 
-def _sharpener_identity(sharpener: BaseSharpener) -> dict[str, Any]:
+def sharpener_identity(sharpener: BaseSharpener) -> dict[str, Any]:
+    """Return what decides the pictures that a sharpener makes, by name, in values that JSON keeps."""
     return {
         "the student": sharpener.identity(),
         "strength": sharpener.strength,

@@ -26,6 +26,7 @@ from acutance.errors import (
     UsageError,
 )
 from acutance.io.files import final_name, flush_to_disk, output_error
+from acutance.jobs.sealed_lines import chain_hash
 
 __all__ = ["Entry", "Journal", "Unfinished", "job_folder", "sweep", "unfinished"]
 
@@ -53,7 +54,7 @@ class Entry:
     sha256: str
     frames: int
     pts: int
-    samples: int
+    samples: int | None
     straight: bool
     tiles: tuple[int, int, int, int]
     session: dict[str, Any] | None = None
@@ -209,7 +210,7 @@ class Journal:
 
     def _append(self, line: dict[str, Any]) -> None:
         text = json.dumps(line, separators=(",", ":"))
-        mark = _chained(self._hash, text)
+        mark = chain_hash(self._hash, text)
         with os.fdopen(self._held().open(_JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
             file.write(f"{text}\t{mark}\n".encode())
             file.flush()
@@ -262,7 +263,7 @@ def _read(folder: Path) -> _Contents:
     mark, offset = "", 0
     for line in raw.splitlines(keepends=True):
         text, _, given = line.decode(errors="replace").partition("\t")
-        mark = _chained(mark, text)
+        mark = chain_hash(mark, text)
         if given != f"{mark}\n":
             break
         offset += len(line)
@@ -283,10 +284,6 @@ def _read(folder: Path) -> _Contents:
     except (IndexError, KeyError, TypeError, ValueError):
         # Torn while it was begun there is no second line, and nothing is lost.
         return _Contents({}, False, [], [], altered=raw.count(b"\n") > 1)
-
-
-def _chained(before: str, text: str) -> str:
-    return hashlib.sha256(f"{before}\n{text}".encode()).hexdigest()
 
 
 def _good(place: WorkFolder, entries: list[Entry]) -> Iterator[Entry]:

@@ -25,7 +25,7 @@ from acutance.jobs.scaling import scale_image, scaled_size
 from acutance.jobs.segmented_writer import SegmentedVideoWriter
 from acutance.sharpening.base import BaseSession, BaseSharpener, Choice
 
-__all__ = ["JobReport", "Progress", "sharpen_image", "sharpen_stream", "sharpen_video"]
+__all__ = ["JobReport", "Progress", "open_reader", "run_stages", "sharpen_image", "sharpen_stream", "sharpen_video"]
 
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all or 0 where unknown) after each frame, in the thread of the caller."""
@@ -132,6 +132,7 @@ def sharpen_video(
     overwrite: bool = False,
     resume: bool = False,
     segment_frames: int = SEGMENT_FRAMES,
+    video_threads: int | None = None,
     progress: Progress = lambda *_: None,
 ) -> JobReport:
     """Sharpen a video file: decode, sharpen and encode run side by side, frame by frame, none dropped.
@@ -143,7 +144,8 @@ def sharpen_video(
 
     resume: go on with a job that was stopped or killed, from its last finished segment; the result has the frames of
     one that was not. Without such a job it begins at the beginning. segment_frames: between two points from which a
-    job can go on; another number is another job.
+    job can go on; another number is another job. video_threads: of the decoder and of the encoder, whose output may
+    depend on it; one per core where None.
 
     Raises what the reader and writer raise; nothing is left under the target's name then, and beside it, in a hidden
     folder, only segments that are finished. Raises OutputError where another job is writing the target,
@@ -154,18 +156,15 @@ def sharpen_video(
         raise UsageError(f"a segment has at least 1 frame, not {segment_frames}")
     started = time.monotonic()
     with ExitStack() as stack:
-        # The size is only known once the file is open; opening twice is cheaper than a reader that changes its mind.
-        size = None
-        if scale != 1.0:
-            with VideoReader(source) as probe:
-                size = scaled_size(probe.width, probe.height, scale, multiple=2)
-        reader = stack.enter_context(VideoReader(source, start=start, duration=duration, size=size))
+        reader = stack.enter_context(
+            open_reader(source, scale=scale, start=start, duration=duration, threads=video_threads)
+        )
         total = _frames_expected(reader, start, duration)
         if not isinstance(target, str | Path):
             if resume:
                 raise UsageError("a job that writes a stream cannot be resumed; resuming needs a file")
             stream = Y4MWriter(target, rate=reader.info.average_rate)
-            frames, session = _run(sharpener, reader, None, stream.write, split, total, progress)
+            frames, session = run_stages(sharpener, reader, None, stream.write, split, total, progress)
             notes = [*reader.notes]
             if reader.info.rotation:
                 notes.append(f"a Y4M stream cannot say that the picture is turned by {reader.info.rotation} degrees")
@@ -176,7 +175,8 @@ def sharpen_video(
         begun = unfinished(target) if resume else None
         writer = SegmentedVideoWriter(
             target, reader, folder=job_folder(target), encoder=encoder, crf=crf, bitrate=bitrate, preset=preset,
-            audio=audio, overwrite=overwrite or (begun is not None and begun.overwrite),
+            audio=audio, threads=video_threads,
+            overwrite=overwrite or (begun is not None and begun.overwrite),
         )  # fmt: skip
         identity = job_identity(
             sharpener, source, writer, scale=scale, split=split, start=start, duration=duration,
@@ -188,7 +188,7 @@ def sharpen_video(
         output = ResumableOutput(reader, writer, journal, every=segment_frames)
         frames, ended, last_session = output.frames, output.ended, None
         if ended is None:
-            frames, last_session = _run(
+            frames, last_session = run_stages(
                 sharpener, reader, writer.new_frame, output.take, split, total, progress, resumed=output
             )
             ended = {"notes": reader.notes, "damaged": reader.damaged}
@@ -227,7 +227,7 @@ def sharpen_stream(
         sizes[:] = [(frame.width, frame.height)]
         writer.write(frame)
 
-    frames, session = _run(sharpener, reader, None, write, split, 0, progress)
+    frames, session = run_stages(sharpener, reader, None, write, split, 0, progress)
     if not frames:
         raise CorruptInputError(
             f"-: {reader.damaged or 'the stream ends after its header'}; not one frame could be read"
@@ -246,14 +246,31 @@ def sharpen_stream(
     )
 
 
-def _run(
+def open_reader(
+    source: str | Path,
+    *,
+    scale: float = 1.0,
+    start: float = 0.0,
+    duration: float | None = None,
+    threads: int | None = None,
+) -> VideoReader:
+    """Open a video whose frames are resized by ``scale``; the rest as for :class:`VideoReader`."""
+    # The size is only known once the file is open; opening twice is cheaper than a reader that changes its mind.
+    size = None
+    if scale != 1.0:
+        with VideoReader(source) as probe:
+            size = scaled_size(probe.width, probe.height, scale, multiple=2)
+    return VideoReader(source, start=start, duration=duration, size=size, threads=threads)
+
+
+def run_stages(
     sharpener: BaseSharpener,
     frames: Iterable[Frame],
     new_frame: Callable[[Frame], Frame] | None,
     write: Callable[[Any], None],
-    split: bool,
-    total: int,
-    progress: Progress,
+    split: bool = False,
+    total: int = 0,
+    progress: Progress = lambda *_: None,
     resumed: ResumableOutput | None = None,
 ) -> tuple[int, BaseSession]:
     """Decoding thread, sharpening here, encoding thread. Returns how many frames were written, and the session, closed,

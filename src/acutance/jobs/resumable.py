@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from acutance.engine import TileCounts
 from acutance.errors import Cancelled, OutputError
@@ -32,15 +33,38 @@ class Cut:
     session: dict[str, Any] | None
 
 
+class SegmentLog(Protocol):
+    """Where finished segments are written down: a :class:`Journal`, or what another kind of job keeps."""
+
+    entries: list[Entry]
+
+    def append(self, entry: Entry) -> None:
+        """Add a segment, whose file is on the disk."""
+
+    def whole(self, result: Path) -> None:
+        """Note that ``result`` holds the output and is about to get its name."""
+
+
 class ResumableOutput:
     """Where a file job writes to: a writer that cuts, and the journal of what is finished, both entered.
 
-    every: frames in a segment. ``frames`` says how many are there from an earlier run, ``ended`` what that run wrote
-    down at its end where all are.
+    every: frames in a segment. keep_last: also write down the last segment of a job that has one alone.
+    ``frames`` says how many are there from an earlier run, ``ended`` what that run wrote down at its end where all are,
+    ``samples_before`` the checksum of the frame before the first that this run reads, None for the video's first.
     """
 
-    def __init__(self, reader: VideoReader, writer: SegmentedVideoWriter, journal: Journal, *, every: int) -> None:
+    def __init__(
+        self,
+        reader: VideoReader,
+        writer: SegmentedVideoWriter,
+        journal: SegmentLog,
+        *,
+        every: int,
+        keep_last: bool = False,
+    ) -> None:
         self._reader, self._writer, self._journal, self._every = reader, writer, journal, every
+        self._keep_last = keep_last
+        self.samples_before: int | None = None
         last = journal.entries[-1] if journal.entries else None
         self.frames = last.frames if last is not None else 0
         self.ended = last.ended if last is not None else None
@@ -50,11 +74,12 @@ class ResumableOutput:
         writer.add_finished([entry.segment for entry in journal.entries])
         writer.when_whole(journal.whole)
         if last is not None and self.ended is None:
-            skip_past(reader, last.pts, last.samples, seek=last.straight)
+            self.samples_before = skip_past(reader, last.pts, last.samples, seek=last.straight)
 
     def begin(self, session: BaseSession) -> None:
         """Put a new session where that of the earlier run was."""
         session.state = self._session_state
+        session.reset()
 
     def tiles(self, session: BaseSession | None) -> TileCounts:
         """What became of the tiles of all frames, with those of the earlier run. session: None where all were its."""
@@ -95,7 +120,7 @@ class ResumableOutput:
 
     def end(self, done: int, session: BaseSession) -> None:
         """All frames were encoded. A job of one segment needs no journal: joining it takes a moment."""
-        if self._last_frame is not None and self._journal.entries:
+        if self._last_frame is not None and (self._journal.entries or self._keep_last):
             ended = {"notes": self._reader.notes, "damaged": self._reader.damaged}
             self._finish(self._cut(self._last_frame, done, session), ended)
 

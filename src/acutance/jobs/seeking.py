@@ -26,26 +26,40 @@ def samples_checksum(frame: Frame) -> int:
     return found
 
 
-def skip_past(reader: VideoReader, pts: int, checksum: int, *, seek: bool) -> None:
-    """Have ``reader`` go on with the frame behind the one of that time and :func:`samples_checksum`.
+def skip_past(reader: VideoReader, pts: int, checksum: int | None, *, seek: bool) -> int:
+    """Read up to a frame that was read before, so that ``reader`` continues with the frame after it.
 
-    seek: begin near it; where what is decoded there is another picture, and where False, begin at the first frame.
-    Raises ResumeError where that frame does not come even so.
+    Args:
+        reader: an open video.
+        pts: time of that frame, in the time base of the video.
+        checksum: :func:`samples_checksum` of that frame; None if it is not known, and the time has to do.
+        seek: begin at a key frame before it. If another picture is decoded there, or if False, begin at the first
+            frame.
+
+    Returns:
+        The checksum of that frame.
+
+    Raises:
+        ResumeError: the video holds no such frame.
     """
     time = pts * reader.info.time_base
     for back in _BACK if seek else ():
         reader.rewind(max(time - back, Fraction(0)))
-        if _found(reader, pts, checksum) and reader.straight:
-            return
+        found = _read_up_to(reader, pts)
+        if found is not None and checksum in (None, found) and reader.straight:
+            return found
     reader.rewind()
-    if not _found(reader, pts, checksum):
+    found = _read_up_to(reader, pts)
+    if found is None or checksum not in (None, found):
         raise ResumeError(
             f"{reader.path}: the frame at {float(time):.3f} s is not the one that was read there before"
         ).offering("overwrite")
+    return found
 
 
-def _found(reader: VideoReader, pts: int, checksum: int) -> bool:
+def _read_up_to(reader: VideoReader, pts: int) -> int | None:
+    """Return the checksum of the frame of that time; None if there is none."""
     for frame in reader:
         if frame.pts is None or frame.pts >= pts:
-            return frame.pts == pts and samples_checksum(frame) == checksum
-    return False
+            return samples_checksum(frame) if frame.pts == pts else None
+    return None

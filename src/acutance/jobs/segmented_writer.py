@@ -132,6 +132,11 @@ class SegmentedVideoWriter(VideoWriter):
             with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
                 host.close()
 
+    def discard(self) -> None:
+        """End without an output. Finished segments stay in the folder. Does nothing after :meth:`close`."""
+        if not self._closed:
+            self._abandon()
+
     def _abandon(self) -> None:
         self._closed = True
         segment, self._segment = self._segment, None
