@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "sharpening": BASE | {"engine"},
     "choosing": BASE | {"engine", "metrics", "sharpening"},
     "jobs": BASE | {"engine", "io", "degrade", "metrics", "sharpening", "choosing"},
+    "cluster": BASE | {"engine", "io", "metrics", "sharpening", "choosing", "jobs"},
     "live": BASE | {"engine", "io", "metrics", "sharpening", "choosing"},
     "api": BASE | {"sharpening", "choosing", "jobs"},
     "export": BASE | {"engine", "io", "degrade", "metrics"},

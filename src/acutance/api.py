@@ -257,6 +257,7 @@ class Sharpener(Closing):
         overwrite: bool = False,
         resume: bool = False,
         segment_frames: int = _SEGMENT_FRAMES,
+        video_threads: int | None = None,
         progress: "Progress" = lambda *_: None,
     ) -> "JobReport":
         """Sharpen a video file, every frame of it; sound, subtitles and tags are kept.
@@ -281,6 +282,7 @@ class Sharpener(Closing):
             overwrite=overwrite,
             resume=resume,
             segment_frames=segment_frames,
+            video_threads=video_threads,
             progress=progress,
         )
 

@@ -116,8 +116,6 @@ class ResumeError(AcutanceError, ValueError):
 class ClusterError(AcutanceError, ConnectionError):
     """A cluster does not answer, its nodes differ from the driver, or no node is left that can work."""
 
-    exit_code = 19
-
 
 class Cancelled(AcutanceError, KeyboardInterrupt):  # noqa: N818 - it is not an error but an answer to Ctrl-C
     """The user stopped the job. What is unfinished was cleaned up, or the message says what is kept."""

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from acutance.errors import (
     AcutanceError,
     Cancelled,
+    ClusterError,
     ConfigError,
     CorruptInputError,
     DownloadError,
@@ -45,6 +46,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     SourceError: 16,
     PeerError: 17,
     ResumeError: 18,
+    ClusterError: 19,
     Cancelled: 130,
 }
 """Exit code of each kind; a kind that is not here has that of its base."""

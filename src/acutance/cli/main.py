@@ -21,6 +21,7 @@ __all__ = ["VERBS", "main"]
 VERBS = {
     "demo": "make a clip, send it through a call, sharpen it, and show what was gained",
     "sharpen": "sharpen pictures and videos",
+    "archive": "sharpen a folder of recordings on a cluster",
     "live": "sharpen a camera, the screen or a stream while it happens",
     "devices": "list cameras and microphones",
     "models": "list the bundled students with their cost and quality",

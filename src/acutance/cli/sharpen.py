@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from acutance.cli.bitrates import bits_per_second
 from acutance.cli.durations import seconds
 from acutance.cli.engines import EngineOption
 from acutance.cli.exit_codes import exit_code
@@ -65,6 +66,8 @@ class Options:
     engine: EngineOption = "auto"
     threads: Annotated[int | None, tyro.conf.arg(metavar="COUNT")] = None
     """Of the engine; one per core where not given."""
+    video_threads: Annotated[int | None, tyro.conf.arg(metavar="COUNT")] = None
+    """Of the decoder and the encoder, on which an encoder's output depends; by default one per core."""
     threshold: Annotated[int | None, tyro.conf.arg(metavar="LEVEL")] = None
     """Of video: tiles less active than this pass through; 0 computes everything; the model's own where not given."""
     reuse: bool = True
@@ -95,7 +98,7 @@ def run(options: Options) -> int:
         raise UsageError("nothing to sharpen: name a picture, a video, a folder, or '-'")
     sources, output = split_paths(options.paths, options.output)
     excerpt = _excerpt(options)
-    bitrate = _bitrate(options.bitrate)
+    bitrate = bits_per_second(options.bitrate)
     sharpener = open_sharpener(
         options.model,
         engine=options.engine,
@@ -182,6 +185,7 @@ def _one(
         audio=options.audio,
         overwrite=options.overwrite,
         resume=options.resume,
+        video_threads=options.video_threads,
         progress=progress,
     )
 
@@ -258,17 +262,3 @@ def _excerpt(options: Options) -> _Excerpt:
     if length == 0:
         raise UsageError("--preview must be above 0")
     return _Excerpt(start, length, True, "-preview")
-
-
-def _bitrate(text: str | None) -> int | None:
-    if text is None:
-        return None
-    factor = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
-    number = text[:-1] if factor > 1 else text
-    try:
-        bits = int(float(number) * factor)
-    except ValueError:
-        bits = 0
-    if bits <= 0:
-        raise UsageError(f"--bitrate {text!r} is not a rate; accepted are 800k, 4M, 4000000")
-    return bits

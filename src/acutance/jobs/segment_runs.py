@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from acutance.choosing.automatic import AutoSharpener, Choice
 from acutance.errors import CorruptInputError
 from acutance.frame import Frame
 from acutance.io.packet_times import packet_times
@@ -21,7 +20,7 @@ from acutance.jobs.journal import Entry
 from acutance.jobs.pipeline import open_reader, run_stages
 from acutance.jobs.resumable import ResumableOutput
 from acutance.jobs.segmented_writer import SegmentedVideoWriter
-from acutance.sharpener import FrameSharpener
+from acutance.sharpening.base import BaseSharpener, Choice
 
 __all__ = ["FinishedSegment", "Place", "SegmentPlan", "join_segments", "plan_segments", "sharpen_segments"]
 
@@ -93,7 +92,7 @@ def plan_segments(source: str | Path, *, every: int) -> SegmentPlan | None:
 
 
 def sharpen_segments(
-    sharpener: FrameSharpener | AutoSharpener,
+    sharpener: BaseSharpener,
     source: str | Path,
     target: str | Path,
     *,
