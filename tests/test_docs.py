@@ -204,6 +204,32 @@ def test_the_reference_explains_every_public_name() -> None:
     assert explained > 100
 
 
+# Parts whose public functions and classes all describe their arguments. Add a part once it does.
+DESCRIBED = ("degrade", "demo", "errors", "frame", "live", "luma", "metrics")
+
+
+def test_docstrings_describe_all_arguments() -> None:
+    griffe = pytest.importorskip("griffe")
+    package = griffe.load("acutance", search_paths=[str(ROOT / "src")])
+    checked, lacking = 0, []
+    waiting = [package[part] for part in DESCRIBED]
+    while waiting:
+        item = waiting.pop()
+        if item.is_module or item.is_class:
+            waiting += [m for name, m in item.members.items() if not name.startswith("_") and not m.is_alias]
+        if item.is_module or item.is_attribute or not item.is_public:
+            continue
+        source = item.members.get("__init__") if item.is_class else item
+        names = {p.name for p in source.parameters} - {"self", "cls"} if source and not source.is_alias else set()
+        parsed = item.docstring.parse("google") if item.docstring else []
+        described = {p.name for s in parsed if s.kind.value in ("parameters", "attributes") for p in s.value}
+        checked += 1
+        if len(names) > 1 and not names <= {name.lstrip("*") for name in described}:
+            lacking.append(f"{item.path}: {', '.join(sorted(names - described))}")
+    assert not lacking
+    assert checked > 150
+
+
 def test_the_navigation_of_the_site_has_every_page() -> None:
     listed = set(re.findall(r"[\w./-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
     assert listed == {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}

@@ -42,13 +42,32 @@ def is_number(value: object) -> bool:
 
 
 def check_choice(name: str, value: object, accepted: tuple[str, ...]) -> None:
-    """Raise ConfigError unless ``value`` is one of the accepted words."""
+    """Check a word.
+
+    Args:
+        name: key of the recipe, for the message.
+        value: what the recipe has.
+        accepted: the words that are valid.
+
+    Raises:
+        ConfigError: ``value`` is none of them.
+    """
     if not isinstance(value, str) or value not in accepted:
         raise ConfigError(f"degradation {name} must be one of {', '.join(accepted)}, not {value!r}")
 
 
 def check_amount(name: str, value: object, lowest: float, highest: float) -> None:
-    """Raise ConfigError unless ``value`` is None, a number or a range between two limits."""
+    """Check an amount.
+
+    Args:
+        name: key of the recipe, for the message.
+        value: what the recipe has; None is valid.
+        lowest: smallest valid number.
+        highest: largest valid number.
+
+    Raises:
+        ConfigError: ``value`` is neither a number nor a range (low, high), or is out of range.
+    """
     if value is None:
         return
     ends = value if isinstance(value, tuple) else (value,)

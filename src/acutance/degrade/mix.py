@@ -23,17 +23,15 @@ class DegradationMix:
     """Weighted recipes. Each picture gets one recipe and its draws from the seed and the picture's name.
 
     The result does not depend on the order of pictures, on other pictures, or on the number of processes.
+
+    Args:
+        recipes: (weight, recipe) pairs. Weights are positive and relative.
+
+    Raises:
+        ConfigError: there is no recipe, or a weight is not positive.
     """
 
     def __init__(self, recipes: Sequence[tuple[float, Degradation]]) -> None:
-        """Create a mix.
-
-        Args:
-            recipes: (weight, recipe) pairs. Weights are positive and relative.
-
-        Raises:
-            ConfigError: there is no recipe, or a weight is not positive.
-        """
         if not recipes:
             raise ConfigError("a mix of degradations needs at least one recipe")
         for weight, _ in recipes:
@@ -154,7 +152,15 @@ class DegradationMix:
 
 
 def generator_for(seed: int, name: str | int) -> np.random.Generator:
-    """Return a random generator that depends only on a seed and on the name or index of a picture."""
+    """Return a random generator that depends on nothing but its arguments.
+
+    Args:
+        seed: seed of the set.
+        name: name or index of the picture.
+
+    Returns:
+        The generator. It gives the same draws in every process and on every machine.
+    """
     # hash() does not work here: Python salts it in every process.
     digest = hashlib.sha256(f"{seed}:{type(name).__name__}:{name}".encode("utf-8", "surrogateescape")).digest()
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))

@@ -79,7 +79,15 @@ def _copied(frame: Frame) -> Yuv420:
 
 
 def rgb_of(frame: Yuv420, clip: Clip) -> NDArray[np.uint8]:
-    """Convert a frame to upright RGB, H x W x 3, uint8, with the clip's matrix (ITU-T H.273) and range."""
+    """Convert a frame to upright RGB with the clip's matrix (ITU-T H.273) and range.
+
+    Args:
+        frame: planes of 4:2:0, 8 bit.
+        clip: the clip that the frame belongs to.
+
+    Returns:
+        H x W x 3, uint8, rotated for display.
+    """
     height, width = frame.luma.shape
     matrix = clip.colour.matrix
     if matrix not in (1, 5, 6, 9):  # unspecified: the rule of most players
@@ -108,7 +116,16 @@ def _cropped(frame: Yuv420) -> Yuv420:
 
 
 def scaled(frame: Yuv420, width: int, height: int) -> Yuv420:
-    """Scale a frame with the bicubic filter. Width and height are those of luma, and even."""
+    """Scale a frame with the bicubic filter.
+
+    Args:
+        frame: planes of 4:2:0, 8 bit.
+        width: width of luma, even.
+        height: height of luma, even.
+
+    Returns:
+        The scaled planes.
+    """
     chroma = (np.ascontiguousarray(plane) for plane in (frame.cb, frame.cr))
     cb, cr = (resize(plane, width // 2, height // 2) for plane in chroma)
     return Yuv420(resize(np.ascontiguousarray(frame.luma), width, height), cb, cr)

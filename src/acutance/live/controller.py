@@ -68,25 +68,33 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The state of the controller. The fields after ``reason`` are its memory.
+    """The state of the controller. The attributes after ``reason`` are its memory.
 
     Attributes:
         tier: index of the tier in :class:`Limits`; the number of tiers means that frames pass through.
         share: largest share of a frame's tiles to compute, 0 to 1.
         reason: why the last decision changed something; empty if it did not.
+        load: smoothed time of a frame over the time that it may take.
+        computed: recent maximum of the share of tiles that needed computing, 0 to 1.
+        age: seconds since the last change. It starts below 0, because caches are cold at first.
+        tier_age: seconds since the last step up of the tier.
+        share_age: seconds since the last step up of the share.
+        calm: seconds of low load.
+        wait: seconds of calm that a step up of the tier needs.
+        share_wait: seconds of calm that a step up of the share needs.
     """
 
     tier: int = 0
     share: float = 1.0
     reason: str = ""
-    load: float = 0.0  # smoothed time of a frame over the time it may take
-    computed: float = 0.0  # recent maximum of the share of tiles that needed computing
-    age: float = -0.35  # seconds since the last change; below 0 because caches are cold at first
-    tier_age: float = math.inf  # seconds since the last step up of the tier
-    share_age: float = math.inf  # seconds since the last step up of the share
-    calm: float = 0.0  # seconds of low load
-    wait: float = _CALM_TIER  # seconds of calm before a step up of the tier
-    share_wait: float = _CALM_SHARE  # seconds of calm before a step up of the share
+    load: float = 0.0
+    computed: float = 0.0
+    age: float = -0.35
+    tier_age: float = math.inf
+    share_age: float = math.inf
+    calm: float = 0.0
+    wait: float = _CALM_TIER
+    share_wait: float = _CALM_SHARE
 
 
 def decide(state: State, took: float, computed: float, limits: Limits, *, dropped: bool = False) -> State:

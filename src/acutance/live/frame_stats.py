@@ -80,7 +80,12 @@ class FrameStats:
                 self._dropped[name][cause] += 1
 
     def count_shown(self, sink: str, latency: float) -> None:
-        """Count a frame that a sink has shown, ``latency`` seconds after its capture."""
+        """Count a frame that a sink has shown.
+
+        Args:
+            sink: name of the sink.
+            latency: seconds from capture to shown.
+        """
         with self._lock:
             self._shown[sink] += 1
             self.latency[sink].add(latency)

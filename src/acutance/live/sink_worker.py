@@ -54,7 +54,12 @@ class SinkWorker:
             self._stats.count_dropped(SLOW_SINK, sink=self.name)
 
     def run(self, on_failure: Callable[["SinkWorker"], None], stopped: Callable[[], bool]) -> None:
-        """Show frames until the slot is closed and empty, or ``stopped`` returns True."""
+        """Show frames until the slot is closed and empty.
+
+        Args:
+            on_failure: called with this worker if the sink fails.
+            stopped: returns True to end early.
+        """
         while not stopped():
             shown = self.slot.take(_POLL)
             if shown is not None:
@@ -63,7 +68,12 @@ class SinkWorker:
                 return
 
     def show(self, shown: Shown, on_failure: Callable[["SinkWorker"], None]) -> None:
-        """Show one frame. If the sink fails, close it and call ``on_failure``."""
+        """Show one frame. A sink that fails is closed.
+
+        Args:
+            shown: the frame.
+            on_failure: called with this worker if the sink fails.
+        """
         if self.error is not None:
             self._stats.count_dropped(CLOSED, sink=self.name)
             return

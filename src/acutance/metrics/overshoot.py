@@ -89,7 +89,15 @@ class OvershootMeter:
         self._counts = np.zeros(0, np.int64)
 
     def add(self, output: _Plane, source: _Plane) -> None:
-        """Add a frame and its source; see :func:`overshoot_map`."""
+        """Add a frame.
+
+        Args:
+            output: H x W, uint8 or uint16.
+            source: the same shape and type.
+
+        Raises:
+            UsageError: the planes do not fit each other.
+        """
         counts = np.bincount(overshoot_map(output, source, radius=self._radius).ravel())
         total = np.zeros(max(counts.size, self._counts.size), np.int64)
         total[: self._counts.size] += self._counts
@@ -120,7 +128,19 @@ class OvershootMeter:
 
 
 def overshoot(output: _Plane, source: _Plane, *, radius: int = 2) -> Overshoot:
-    """Return the overshoot of one picture; see :func:`overshoot_map`."""
+    """Return the overshoot of one picture.
+
+    Args:
+        output: H x W, uint8 or uint16.
+        source: the same shape and type.
+        radius: 2 for a window of 5 x 5 pixels.
+
+    Returns:
+        Percentiles, maximum and share.
+
+    Raises:
+        UsageError: the planes do not fit each other, or the radius is negative.
+    """
     meter = OvershootMeter(radius=radius)
     meter.add(output, source)
     return meter.result()
