@@ -205,7 +205,7 @@ def test_the_reference_explains_every_public_name() -> None:
 
 
 # Parts whose public functions and classes all describe their arguments. Add a part once it does.
-DESCRIBED = ("degrade", "demo", "errors", "frame", "live", "luma", "metrics")
+DESCRIBED = ("degrade", "demo", "errors", "export", "frame", "live", "luma", "metrics")
 
 
 def test_docstrings_describe_all_arguments() -> None:

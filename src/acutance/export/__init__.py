@@ -1,4 +1,4 @@
-"""Students as files for other programs, each compared with the student before it appears under its name."""
+"""Students as files for other programs. Each file is compared with its student before it gets its name."""
 
 from acutance.export.files import FORMATS, Export, Format, check_export, export_student
 from acutance.export.inspection import Inspected, inspect_export

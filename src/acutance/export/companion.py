@@ -1,4 +1,4 @@
-"""Formats of two files: a description, and its weights beside it."""
+"""Formats of two files: a description and its weights."""
 
 from pathlib import Path
 
@@ -6,5 +6,5 @@ __all__ = ["companion"]
 
 
 def companion(path: Path) -> Path:
-    """The file of weights that belongs to an OpenVINO or ncnn description."""
+    """Return the path of the weights that belong to an OpenVINO or ncnn description."""
     return path.with_suffix(".bin")

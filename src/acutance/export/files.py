@@ -1,4 +1,4 @@
-"""Making an export: written beside its place, opened again, judged, and only then put under its name."""
+"""Write an export to a temporary file, open and judge it, and only then give it its name."""
 
 import contextlib
 import hashlib
@@ -44,10 +44,15 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of file that students are exported to.
+    """A file format for exports.
 
-    suffix: of its file. weights_beside: whether its weights lie in a ``.bin`` beside it. precisions: that it can have.
-    libraries: that write it and judge it. untested: what has not been tried, or "".
+    Attributes:
+        suffix: suffix of the file.
+        precisions: precisions that the format supports; the first is the default.
+        write: writes the file and returns notes for the reader.
+        libraries: modules that write and judge the file.
+        weights_beside: True if the weights are in a ``.bin`` file beside it.
+        untested: what has not been tried; empty if nothing.
     """
 
     suffix: str
@@ -60,9 +65,17 @@ class Format:
 
 @dataclass(frozen=True)
 class Export:
-    """What was made. path: the file; files: that and what belongs to it, with bytes. parity: what it was judged by.
+    """The result of an export.
 
-    runtime: what ran it. notes: what a reader must know, a line each. commands: to go on with, a line each.
+    Attributes:
+        path: the file.
+        format: name of the format in :data:`FORMATS`.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        files: the file and its companion, with their sizes in bytes.
+        parity: comparison with the student.
+        runtime: library that ran the file, with its version.
+        notes: what a reader must know, one line each.
+        commands: commands to continue with, one line each.
     """
 
     path: Path
@@ -95,7 +108,7 @@ def _write_onnx(job: _Job, path: Path) -> list[str]:
 
 
 def _write_tensorrt(job: _Job, path: Path) -> list[str]:
-    # TensorRT reads bytes only where a Cast follows, and takes sizes as ranges: no padding inside.
+    # TensorRT reads bytes only before a Cast, and takes sizes as ranges, so the graph has no padding.
     model = frozen_graph(job.student, strength=job.strength, full_range=job.full_range, any_size=False)
     path.write_bytes(model.SerializeToString())
     r = job.student.spec.shape.unshuffle
@@ -140,7 +153,7 @@ FORMATS = {
         untested="never run on TensorRT or a graphics card",
     ),
 }
-"""Kinds of files by name; of the precisions the first is the default."""
+"""Formats by name."""
 
 
 def export_student(
@@ -157,14 +170,30 @@ def export_student(
     overwrite: bool = False,
     threads: int | None = None,
 ) -> Export:
-    """Write a student for another program, and compare what was written with it.
+    """Write a student for another program, and compare the file with the student.
 
-    path: its suffix is the format's. to: one of :data:`FORMATS`. pictures: to judge by (:func:`examples`).
-    precision: ``fp32``, ``fp16`` or ``int8``; the format's own where None. strength: 0 to 2, fixed in the file.
-    full_range: luma of 0 to 255 rather than 16 to 235. calibration: degraded planes, for int8 of a student that was not
-    trained for it. limits: of its precision where None.
-    Raises UsageError, MissingExtraError, OutputExistsError, OutputError, and ModelError where the file fails its
-    limits: nothing is left under its name then.
+    Args:
+        student: the student; upscalers cannot be exported.
+        path: the file; its suffix must be that of the format.
+        to: a name in :data:`FORMATS`.
+        pictures: pictures to judge by (:func:`examples`).
+        precision: ``fp32``, ``fp16`` or ``int8``; None for the default of the format.
+        strength: strength of sharpening, 0 to 2, fixed in the file.
+        full_range: True for luma in 0 to 255, False for 16 to 235.
+        calibration: degraded planes, H x W, uint8. A student that was not trained for int8 needs them for int8.
+        limits: what the file may differ by; None for the limits of its precision.
+        overwrite: replace a file that exists.
+        threads: threads of the library that judges; None for one per usable core.
+
+    Returns:
+        What was written and how it compares.
+
+    Raises:
+        UsageError: an argument is invalid.
+        MissingExtraError: a library is missing.
+        OutputExistsError: a file exists and ``overwrite`` is False.
+        OutputError: the file cannot be written.
+        ModelError: the file exceeds a limit. Then no file with the name exists.
     """
     kind = _format(to)
     path = Path(path)
@@ -177,7 +206,7 @@ def export_student(
         raise UsageError(f"{path}: an export to {to} ends in {kind.suffix}")
     if precision == "int8" and not student.quantized and not len(calibration):
         raise UsageError(f"{student.spec.name} was not trained for int8: it takes pictures to calibrate with")
-    for library in kind.libraries:  # all that will be needed, before the first picture is looked at
+    for library in kind.libraries:  # fail before the first picture is computed
         require(library, extra="export", purpose=f"an export to {to}")
     job = _Job(student, precision, check_strength(strength), full_range, _mapped(calibration, full_range))
     targets = [path, companion(path)] if kind.weights_beside else [path]
@@ -186,7 +215,7 @@ def export_student(
         made = folder / path.name
         try:
             notes = kind.write(job, made)
-        except RuntimeError as error:  # OpenVINO's and NNCF's, also of a full disk
+        except RuntimeError as error:  # OpenVINO and NNCF raise it, also for a full disk
             if isinstance(error, AcutanceError):
                 raise
             raise OutputError(f"{path}: cannot be written: {last_line(error)}") from error
@@ -194,11 +223,11 @@ def export_student(
         found = parity(student, exported, pictures, strength=strength, full_range=full_range)
         found.check(limits or LIMITS[precision], name=str(path))
         runtime = exported.runtime
-        del exported  # Windows renames no file that is open
+        del exported  # Windows cannot rename an open file
         files = {target.name: (folder / target.name).stat().st_size for target in targets}
         if len(targets) > 1:
-            path.unlink(missing_ok=True)  # the old description must not be found beside new weights
-        for target in reversed(targets):  # the description last: without it the weights are nothing
+            path.unlink(missing_ok=True)  # an old description must not lie beside new weights
+        for target in reversed(targets):  # the description comes last: the weights alone are no model
             (folder / target.name).replace(target)
     return Export(path, to, precision, files, found, runtime, notes, _commands(to, path))
 
@@ -240,9 +269,24 @@ def check_export(
     limits: Limits | None = None,
     threads: int | None = None,
 ) -> Parity:
-    """The parity report of a file that exists already; arguments as for :func:`export_student`.
+    """Compare a file that exists with its student.
 
-    limits: of the file's own precision where None. Raises ModelError where it is refused or fails them.
+    Args:
+        student: the student.
+        path: the exported file.
+        pictures: pictures to judge by (:func:`examples`).
+        strength: strength that the file was exported with, 0 to 2.
+        full_range: True if the file takes luma in 0 to 255.
+        limits: what the file may differ by; None for the limits of its precision.
+        threads: threads of the library; None for one per usable core.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        ModelError: the file is not an export of a student, or exceeds a limit.
+        MissingExtraError: the library is missing.
     """
     exported = open_exported(path, threads=threads)
     found = parity(student, exported, pictures, strength=strength, full_range=full_range)
@@ -287,11 +331,11 @@ def _how_quantized(job: _Job) -> str:
     return f"int8 by NNCF's post-training quantisation, calibrated with {len(job.calibration)} degraded picture(s)"
 
 
-_CORE = ("conv", "act", "x0", "weight", "read")  # how the names of the network's own operators begin
+_CORE = ("conv", "act", "x0", "weight", "read")  # prefixes of the operators of the network
 
 
 def _calibrate(model: Any, job: _Job, names: Sequence[str]) -> Any:
-    """Quantise the network, and leave what is around it alone: eight bits of a residual would be steps in a picture."""
+    """Quantise only the network: a residual of eight bits would make steps in the picture."""
     nncf = require("nncf", extra="export", purpose="int8 of a student that was not trained for it", minimum="2.14")
     nncf.set_log_level(40)
     around = [name for name in names if not name.startswith(_CORE)]
@@ -299,7 +343,7 @@ def _calibrate(model: Any, job: _Job, names: Sequence[str]) -> Any:
     if type(model).__module__.startswith("onnx"):
         inputs = [{"luma": plane} for plane in inputs]
     dataset = nncf.Dataset(inputs)
-    with contextlib.redirect_stdout(io.StringIO()):  # it draws progress bars of its own
+    with contextlib.redirect_stdout(io.StringIO()):  # NNCF prints progress bars
         return nncf.quantize(
             model,
             dataset,
@@ -310,7 +354,7 @@ def _calibrate(model: Any, job: _Job, names: Sequence[str]) -> Any:
 
 
 def _drop_shapes(model: Any) -> None:
-    """NNCF notes the shapes of its calibration pictures, which other runtimes would take for the only ones."""
+    """Remove the shapes of NNCF's calibration pictures: other runtimes would accept no other shape."""
     del model.graph.value_info[:]
 
 

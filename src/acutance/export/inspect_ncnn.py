@@ -1,4 +1,4 @@
-"""ncnn files: the very description that we write of a student of that shape, and as many weights as it asks for."""
+"""ncnn files: accept exactly the description that the export writes for a student, with its number of weights."""
 
 import re
 import struct
@@ -15,7 +15,19 @@ _NUMBER = r"(-?\d\.\d{9}e[+-]\d\d)"
 
 
 def inspect_ncnn(data: bytes, weights: bytes, *, name: str) -> tuple[str, int]:
-    """(precision, multiple) of a description and its weights. Raises ModelError, naming ``name``."""
+    """Check an ncnn description and its weights.
+
+    Args:
+        data: content of the description.
+        weights: content of the weights.
+        name: name of the file, for messages.
+
+    Returns:
+        Precision (``fp32``, ``fp16`` or ``int8``) and the number that sides must be multiples of.
+
+    Raises:
+        ModelError: the file is refused.
+    """
     text = data.decode("utf-8", errors="replace")
     if not text.startswith(f"{MAGIC}\n"):
         raise ModelError(f"{name}: not an ncnn model")
@@ -36,7 +48,7 @@ def inspect_ncnn(data: bytes, weights: bytes, *, name: str) -> tuple[str, int]:
 
 
 def _shape(text: str, name: str) -> tuple[StudentShape, float, float]:
-    """What of a description is free: the student's shape, and how code values become units."""
+    """Return the free parts of a description: the student's shape, and the mapping of code values to units."""
     unshuffle = re.search(r"^Reorg unshuffle 1 1 \w+ x0 0=(\d{1,2})$", text, re.M)
     convolutions = re.findall(r"^Convolution conv\d+ 1 1 \w+ c\d+ 0=(\d{1,4}) ", text, re.M)
     scale = re.search(rf"^BinaryOp units 1 1 below unit 0=2 1=1 2={_NUMBER}$", text, re.M)
@@ -51,7 +63,7 @@ def _shape(text: str, name: str) -> tuple[StudentShape, float, float]:
 
 
 def _check(data: bytes, place: int, count: int, half: bool, name: str) -> int:
-    """That so many finite values stand there; returns where the next ones do."""
+    """Check that a number of finite values follows. Return the offset after them."""
     length = -(-count * 2 // 4) * 4 if half else count * 4  # ncnn keeps to four bytes
     if place + length > len(data):
         raise ModelError(f"{name}: the weights end before its own do")

@@ -1,4 +1,4 @@
-"""ONNX files: the graph of the student that they say they hold, to the node, whatever the weights."""
+"""ONNX files: accept exactly the graph of the student that the file names, with any weights."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -18,7 +18,18 @@ _SMALLEST = StudentSpec("smallest", "fast", "clean", (2.0,), StudentShape(2, 1, 
 
 
 def inspect_onnx(data: bytes, *, name: str) -> tuple[str, int]:
-    """(precision, multiple) of a serialised export. Raises ModelError, naming ``name``."""
+    """Check a serialised ONNX model.
+
+    Args:
+        data: content of the file.
+        name: name of the file, for messages.
+
+    Returns:
+        Precision (``fp32``, ``fp16`` or ``int8``) and the number that sides must be multiples of.
+
+    Raises:
+        ModelError: the file is refused.
+    """
     onnx = require("onnx", extra="onnx", purpose="reading ONNX files")
     try:
         model = onnx.load_model_from_string(data)
@@ -83,9 +94,11 @@ def _check_tensor(onnx: Any, tensor: Any, name: str) -> None:
 
 
 def _normal(onnx: Any, model: Any, tensors: dict[str, Any]) -> list[Any]:
-    """The graph without what quantisation adds: its nodes with where their inputs come from, its weights by shape, its
-    numbers of whole type by value, and its ends."""
-    behind: dict[str, str] = {}  # a quantised value is the value
+    """Return a comparable form of the graph without the nodes of quantisation.
+
+    It has the nodes with the sources of their inputs, weights by shape, integers by value, and the ends of the graph.
+    """
+    behind: dict[str, str] = {}  # a quantised value stands for the value
 
     def source(value: str) -> str:
         for _ in range(len(model.graph.node)):
@@ -122,7 +135,7 @@ def _end(end: Any) -> Any:
 
 
 def _blank(spec: StudentSpec) -> Student:
-    """A student of that shape whose weights are zero."""
+    """Return a student of a shape with weights of zero."""
 
     def layers() -> Iterator[ConvLayer]:
         channels = spec.shape.layer_channels

@@ -1,4 +1,4 @@
-"""OpenVINO files: nothing but layers, of the operators that a student becomes, none of them large."""
+"""OpenVINO files: accept only small layers of the operators that an exported student has."""
 
 from typing import Any
 from xml.parsers import expat
@@ -23,7 +23,19 @@ _DEEPEST = 12
 
 
 def inspect_openvino(data: bytes, weights: bytes, *, name: str) -> tuple[str, int]:
-    """(precision, multiple) of a description and its weights. Raises ModelError, naming ``name``."""
+    """Check an OpenVINO description and its weights.
+
+    Args:
+        data: content of the description.
+        weights: content of the weights.
+        name: name of the file, for messages.
+
+    Returns:
+        Precision (``fp32``, ``fp16`` or ``int8``) and the number that sides must be multiples of.
+
+    Raises:
+        ModelError: the file is refused.
+    """
     types = _layers(data, name)
     foreign = sorted(set(types) - _OPERATORS)
     if foreign:
@@ -51,7 +63,7 @@ def inspect_openvino(data: bytes, weights: bytes, *, name: str) -> tuple[str, in
 
 
 def _layers(data: bytes, name: str) -> list[str]:
-    """The types of the layers. A document type, which could declare entities, is refused when it is met."""
+    """Return the types of the layers. Refuse a document type, because it can declare entities."""
     parser = expat.ParserCreate("UTF-8")
     types: list[str] = []
     depth = 0
@@ -95,7 +107,7 @@ def _spec(model: Any, name: str) -> StudentSpec:
 
 
 def _size(shape: Any) -> int:
-    """Elements of a tensor, without the sides that are only known when it runs."""
+    """Return the number of elements of a tensor. Sides that are only known at run time count as 1."""
     if shape.rank.is_dynamic:
         return 1
     return int(np.prod([d.get_length() for d in shape if d.is_static], dtype=np.float64))

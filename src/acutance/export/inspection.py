@@ -1,9 +1,9 @@
-"""Looking at a model file before anything runs it. Nothing is executed here.
+"""Inspect a model file before a runtime opens it. Nothing is executed here.
 
-A runtime follows paths to weights, folds constants into whatever size a file asks for, and trusts the rest. So a file
-is only given to one when it is what an export of a student is: for ONNX and ncnn, the very graph of the student that
-the file says it holds, with other weights; for OpenVINO, whose own converter writes the graph, a small graph of the
-operators that it uses, none of whose tensors is larger than a student's.
+A runtime follows paths to weights, and folds constants of any size that a file asks for. So it only gets files that
+are exports of students. ONNX and ncnn files must have, node by node, the graph of the student that they name.
+OpenVINO's own converter writes its graphs. They must be small, use known operators, and have no tensor larger than the
+student's.
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,20 @@ from acutance.export.inspect_openvino import inspect_openvino
 
 __all__ = ["Inspected", "inspect_export"]
 
-_LARGEST = 64 << 20  # an export is kilobytes
+_LARGEST = 64 << 20  # bytes; an export has kilobytes
 _LARGEST_TEXT = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """A file that was accepted, as it was read: what is opened is what was looked at.
+    """An accepted file with its content, so that the inspected bytes are the ones that are opened.
 
-    precision: ``fp32``, ``fp16`` or ``int8``. multiple: what height and width must be multiples of; 1 for any size.
+    Attributes:
+        path: the file.
+        data: content of the file.
+        weights: content of the companion; empty for ONNX.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        multiple: number that height and width must be multiples of; 1 for any size.
     """
 
     path: Path
@@ -36,10 +41,18 @@ class Inspected:
 
 
 def inspect_export(path: str | Path) -> Inspected:
-    """Refuse a file that is not an export of ours: ``.onnx``, ``.xml`` (OpenVINO) or ``.param`` (ncnn).
+    """Check that a file is an export of a student. :func:`check_export` says whether it computes the right result.
 
-    Raises InputNotFoundError, MissingExtraError, and ModelError for other kinds, other graphs, weights in other files
-    and values that are not finite. Whether it computes the right thing is for the parity report.
+    Args:
+        path: a file in ``.onnx``, ``.xml`` (OpenVINO) or ``.param`` (ncnn).
+
+    Returns:
+        The file with its content.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        MissingExtraError: the library that reads it is missing.
+        ModelError: another format or graph, weights in other files, or values that are not finite.
     """
     path = Path(path)
     if path.suffix == ".onnx":

@@ -1,9 +1,10 @@
-"""A student as an ncnn model: a description (``.param``) and its weights (``.bin``), in ncnn's own plain formats.
+"""Write a student as an ncnn model: a description (``.param``) and its weights (``.bin``) in ncnn's plain formats.
 
-Written here rather than by ncnn's converters, which start from PyTorch or from frameworks of old: the family is nine
-layers of two kinds. What results is run by ncnn itself before it is kept (:mod:`acutance.export.parity`).
+ncnn's converters start from PyTorch or from older frameworks. A student is nine layers of two kinds, so it is simpler
+to write them here. ncnn itself runs the result before it is kept (:mod:`acutance.export.parity`).
 
-ncnn's tensors are floats, so the file takes and returns code values as floats, 0 to 255, already rounded and clipped.
+ncnn's tensors are floats. The file takes and returns code values as floats, 0 to 255. The output is rounded and
+clipped.
 """
 
 import struct
@@ -18,14 +19,19 @@ from acutance.students.spec import Student, StudentShape
 __all__ = ["HALF", "MAGIC", "describe", "write_ncnn"]
 
 MAGIC = 7767517
-HALF, _SINGLE = 0x01306B47, 0  # what stands before weights
+HALF, _SINGLE = 0x01306B47, 0  # tags before weights
 _ADD, _MULTIPLY, _ROUND = 0, 2, 18  # of BinaryOp and UnaryOp
 
 
 def write_ncnn(student: Student, path: Path, *, strength: float, full_range: bool, half: bool) -> None:
-    """Write ``path`` (``.param``) and its ``.bin``. half: weights in float16; biases and slopes stay in float32.
+    """Write a description and its weights. Input ``luma`` and output ``sharp`` are 1 x H x W floats.
 
-    Input ``luma`` and output ``sharp`` are 1 x H x W floats, H and W multiples of the unshuffle factor.
+    Args:
+        student: the student. H and W must be multiples of its unshuffle factor.
+        path: the description, ``.param``; the weights get the suffix ``.bin``.
+        strength: strength of sharpening, 0 to 2.
+        full_range: True for luma in 0 to 255.
+        half: True for weights in float16; biases and slopes are float32.
     """
     scale, offset = code_per_unit(8, full_range)
     # The way back to code values is part of the last convolution.
@@ -45,7 +51,16 @@ def write_ncnn(student: Student, path: Path, *, strength: float, full_range: boo
 
 
 def describe(shape: StudentShape, *, scale: float, offset: float) -> str:
-    """The description of a student of that shape; units are code values times ``scale`` plus ``offset``."""
+    """Return the description of a student.
+
+    Args:
+        shape: shape of the student.
+        scale: units of the network per code value.
+        offset: what is added to the scaled code value.
+
+    Returns:
+        The text of a ``.param`` file.
+    """
     lines = [
         "Input luma 0 1 luma",
         "Split split 1 2 luma code below",

@@ -1,4 +1,4 @@
-"""Whether an export computes what its student does, and what it costs where it does not."""
+"""Compare an export with its student: differences, and the quality that they cost."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -22,10 +22,13 @@ Luma = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an export may differ by.
+    """How far an export may differ from its student.
 
-    difference: largest, in code values, or None. between: PSNR to the student's own output, in dB, at least. lost: dB
-    against the truth, at most. kept: of what the student gains over its input, the share that must be left.
+    Attributes:
+        difference: largest difference in code values; None for no limit.
+        between: least PSNR between export and student, in dB.
+        lost: largest loss of PSNR against the truth, in dB.
+        kept: least share of the student's gain that the export keeps, 0 to 1.
     """
 
     difference: int | None
@@ -35,22 +38,27 @@ class Limits:
 
 
 LIMITS = {
-    # Sums in another order: now and then a value lies on the other side of a half.
+    # Sums in another order move some values across a rounding boundary.
     "fp32": Limits(1, 70.0, 0.001),
-    # Eleven bits of mantissa in every layer: errors of half a code value where the contrast is largest.
+    # Eleven bits of mantissa in every layer give errors of half a code value at the largest contrast.
     "fp16": Limits(2, 60.0, 0.01),
-    # Beyond this, a smaller student in int16 would be the better one.
+    # Beyond this, a smaller student in int16 is better.
     "int8": Limits(None, 40.0, 0.3, kept=0.5),
 }
-"""By precision; the reason is beside each."""
+"""Limits by precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """Means over pictures, of luma rounded to 8 bits.
+    """A comparison on pictures, of luma rounded to 8 bits. PSNR values are means over the pictures.
 
-    pictures: how many. difference: the largest, in code values. between: PSNR of the export against the float student,
-    dB, infinite where they are equal. psnr_input, psnr_student, psnr_export: against the truth, dB.
+    Attributes:
+        pictures: number of pictures.
+        difference: largest difference in code values.
+        between: PSNR between export and float student in dB; infinity if they are equal.
+        psnr_input: PSNR of the input against the truth, in dB.
+        psnr_student: PSNR of the student against the truth, in dB.
+        psnr_export: PSNR of the export against the truth, in dB.
     """
 
     pictures: int
@@ -62,18 +70,26 @@ class Parity:
 
     @property
     def lost(self) -> float:
-        """dB against the truth; negative where the export happens to be nearer to it."""
+        """Loss of PSNR against the truth in decibels; negative if the export is nearer to it."""
         return 0.0 if self.psnr_student == self.psnr_export else self.psnr_student - self.psnr_export
 
     def check(self, limits: Limits, *, name: str) -> None:
-        """Raises ModelError, naming ``name``, with every limit that is not kept."""
+        """Check the limits.
+
+        Args:
+            limits: the limits.
+            name: name of the file, for the message.
+
+        Raises:
+            ModelError: limits are exceeded; the message lists all of them.
+        """
         broken = []
         if limits.difference is not None and self.difference > limits.difference:
-            broken.append(f"differs by {self.difference} code values, {limits.difference} are allowed")
+            broken.append(f"differs by {self.difference} code values, at most {limits.difference} are allowed")
         if not self.between >= limits.between:
-            broken.append(f"{self.between:.1f} dB from its student, at least {limits.between:g} are demanded")
+            broken.append(f"{self.between:.1f} dB from its student, at least {limits.between:g} are required")
         if not self.lost <= limits.lost:
-            broken.append(f"loses {self.lost:.3f} dB, {limits.lost:g} are allowed")
+            broken.append(f"loses {self.lost:.3f} dB, at most {limits.lost:g} are allowed")
         gain = self.psnr_student - self.psnr_input
         if gain > 0 and not self.lost <= (1 - limits.kept) * gain:
             broken.append(f"loses {self.lost:.3f} of the {gain:.3f} dB that its student gains")
@@ -81,7 +97,7 @@ class Parity:
             raise ModelError(f"{name}: the export was refused: {'; '.join(broken)}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Fit for JSON: what is infinite, as between pictures that are equal, is None."""
+        """Return a table for JSON, with None for infinite values."""
         figures = {**asdict(self), "lost": self.lost}
         return {name: value if math.isfinite(value) else None for name, value in figures.items()}
 
@@ -94,9 +110,21 @@ def parity(
     strength: float = 1.0,
     full_range: bool = False,
 ) -> Parity:
-    """Run both on every example. run: takes and returns H x W uint8. The student is run in float32, by its plain twin.
+    """Run an export and its student on every example. The student runs in float32 in its plain twin.
 
-    full_range: the export takes full-range luma; examples are mapped to it. Raises UsageError without examples.
+    Args:
+        student: the student.
+        run: runs the export: takes and returns H x W, uint8.
+        examples: pictures with their truth.
+        strength: strength of the export, 0 to 2.
+        full_range: True if the export takes luma in 0 to 255; examples are mapped to it.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        UsageError: there is no example.
+        ModelError: the export returns another shape or type.
     """
     largest, count = 0, 0
     between = before = theirs = ours = 0.0

@@ -1,4 +1,4 @@
-"""What exports are calibrated and judged on: sharp pictures that went through the student's own degradation."""
+"""Pictures to calibrate and judge exports: sharp ones after the degradation of the student."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,12 +14,18 @@ from acutance.students.spec import StudentSpec
 __all__ = ["Example", "calibration_planes", "degradation_of", "examples"]
 
 _SEED = 1
-_BITS_PER_PIXEL = (0.05, 0.3)  # what calls have between their poorest and their best
+_BITS_PER_PIXEL = (0.05, 0.3)  # range of calls
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """luma: H x W uint8, limited range, degraded. truth: H x W float32 code values. border: pixels not to be judged."""
+    """A degraded picture with its truth.
+
+    Attributes:
+        luma: H x W, uint8, limited range, degraded.
+        truth: H x W, float32, code values.
+        border: pixels at each side that are not judged.
+    """
 
     luma: NDArray[np.uint8]
     truth: NDArray[np.float32]
@@ -27,10 +33,15 @@ class Example:
 
 
 def degradation_of(spec: StudentSpec) -> DegradationMix:
-    """What a student's input goes through: scaled by its factors and, for calls, encoded and decoded.
+    """Return a typical degradation of a student's input: scaled by its factors and, for calls, encoded.
 
-    The recipe that a student was trained with is richer; this is its middle, and the same on every machine that has
-    the encoder.
+    The training recipe is richer. This is its middle, and the same on every machine that has the encoder.
+
+    Args:
+        spec: description of the student.
+
+    Returns:
+        The mix of degradations.
     """
     recipe: dict[str, object] = {"factor": list(spec.factors)}
     if spec.task == "call":
@@ -39,9 +50,18 @@ def degradation_of(spec: StudentSpec) -> DegradationMix:
 
 
 def examples(spec: StudentSpec, pictures: Iterable[NDArray[np.uint8]], *, whole: bool = False) -> Iterator[Example]:
-    """Each sharp picture (H x W x 3 uint8 RGB, at least 24 x 24) as a student would meet it.
+    """Degrade sharp pictures as the input of a student.
 
-    whole: else a last row or column is left out of most, so that files are judged on odd sizes too. Raises UsageError.
+    Args:
+        spec: description of the student.
+        pictures: H x W x 3, uint8, RGB, at least 24 x 24.
+        whole: if False, most examples lose a last row or column, so that odd sizes are judged too.
+
+    Yields:
+        One example for each picture.
+
+    Raises:
+        UsageError: a picture is too small.
     """
     mix = degradation_of(spec)
     for number, picture in enumerate(pictures, start=1):
@@ -61,7 +81,16 @@ def examples(spec: StudentSpec, pictures: Iterable[NDArray[np.uint8]], *, whole:
 def calibration_planes(
     spec: StudentSpec, pictures: Iterable[NDArray[np.uint8]], *, side: int = 384
 ) -> list[NDArray[np.uint8]]:
-    """Degraded luma of the middles of sharp pictures, ``side`` pixels a side at most, for int8's ranges."""
+    """Return degraded luma from the middle of sharp pictures, to calibrate int8.
+
+    Args:
+        spec: description of the student.
+        pictures: H x W x 3, uint8, RGB, at least 24 x 24.
+        side: largest side of a plane, in pixels.
+
+    Returns:
+        Planes, H x W, uint8, limited range.
+    """
 
     def middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         top, left = (max(0, (length - side) // 2) for length in picture.shape[:2])

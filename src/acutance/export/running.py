@@ -1,4 +1,4 @@
-"""Running an exported file as its reader would: with the library that it is for."""
+"""Run an exported file with the library that it is made for."""
 
 import tempfile
 from collections.abc import Callable
@@ -22,10 +22,18 @@ _Run = Callable[[Luma], Luma]
 
 
 class Exported:
-    """An exported model, ready: takes a luma plane, H x W uint8, and returns its sharp twin. For one thread at a time.
+    """An open exported model. Use it from one thread at a time.
 
-    path: the file. precision: ``fp32``, ``fp16`` or ``int8``. runtime: what runs it, with its version. multiple: what
-    the file itself wants height and width to be multiples of.
+    Args:
+        file: the inspected file.
+        runtime: library that runs it, with its version.
+        run: runs a plane whose sides are multiples of ``file.multiple``.
+
+    Attributes:
+        path: the file.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        runtime: library that runs it, with its version.
+        multiple: number that height and width must be multiples of in the file itself.
     """
 
     def __init__(self, file: Inspected, runtime: str, run: _Run) -> None:
@@ -33,21 +41,42 @@ class Exported:
         self._run = run
 
     def __call__(self, luma: Luma) -> Luma:
-        """Planes of any size; where the file takes whole blocks only, padded here, and cropped. Raises EngineError."""
+        """Sharpen a plane. If the file needs other sides, the plane is padded and the result is cropped.
+
+        Args:
+            luma: H x W, uint8, of any size.
+
+        Returns:
+            The sharp plane, H x W, uint8.
+
+        Raises:
+            EngineError: the library fails.
+        """
         padded = np.ascontiguousarray(pad_to_multiple(luma, self.multiple))
         try:
             return self._run(padded)[: luma.shape[0], : luma.shape[1]]
         except AcutanceError:
             raise
-        except Exception as error:  # of libraries of others
+        except Exception as error:  # other libraries raise anything
             raise EngineError(f"{self.path}: {self.runtime} failed: {first_line(error)}") from error
 
 
 def open_exported(path: str | Path, *, threads: int | None = None, provider: str = "cpu") -> Exported:
     """Inspect a file (:func:`acutance.export.inspect_export`) and open it.
 
-    threads: None for one per usable core. provider: ONNX Runtime's, for ``.onnx``.
-    Raises InputNotFoundError, ModelError, EngineError, MissingExtraError.
+    Args:
+        path: the exported file.
+        threads: threads of the library; None for one per usable core.
+        provider: execution provider of ONNX Runtime, for ``.onnx``.
+
+    Returns:
+        The open model.
+
+    Raises:
+        InputNotFoundError: there is no such file.
+        ModelError: the file is not an export of a student.
+        EngineError: the library cannot run it.
+        MissingExtraError: the library is missing.
     """
     file = inspect_export(path)
     if file.path.suffix == ".onnx":
@@ -84,8 +113,8 @@ def _open_ncnn(file: Inspected, threads: int | None) -> Exported:
     net.opt.use_vulkan_compute = False
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
         if hasattr(net.opt, option):
-            setattr(net.opt, option, False)  # what is judged is the file, not what a processor may save on it
-    # From copies, since ncnn's Python takes names alone: what is opened is what was looked at.
+            setattr(net.opt, option, False)  # judge the file, not the shortcuts of a processor
+    # ncnn's Python interface takes only file names. Copies ensure that it opens the inspected bytes.
     with tempfile.TemporaryDirectory() as folder:
         description = Path(folder) / "model.param"
         description.write_bytes(file.data)
@@ -96,7 +125,7 @@ def _open_ncnn(file: Inspected, threads: int | None) -> Exported:
     def run(luma: Luma) -> Luma:
         extractor = net.create_extractor()
         plane = np.ascontiguousarray(luma[None], np.float32)
-        extractor.input("luma", ncnn.Mat(plane).clone())  # layers write over what is not ncnn's own memory, and crash
+        extractor.input("luma", ncnn.Mat(plane).clone())  # layers write to memory that ncnn does not own, and crash
         code, sharp = extractor.extract("sharp")
         if code != 0:
             raise EngineError(f"{file.path}: ncnn failed with code {code}")
