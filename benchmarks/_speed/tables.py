@@ -1,4 +1,4 @@
-"""The results as Markdown tables."""
+"""The tables of docs/benchmarks/speed.md."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,9 +11,9 @@ _Section = Mapping[str, Any]
 
 
 def tables(report: Mapping[str, Any]) -> str:
-    """Everything that was measured, section by section, targets first."""
+    """Return all tables in Markdown: the targets, then each section."""
     sections: Mapping[str, _Section] = report["sections"]
-    parts = ["What was aimed at, and what was measured:", targets_table(sections)]
+    parts = ["Targets and measured figures:", targets_table(sections)]
     for name, make in _TABLES.items():
         if name in sections and sections[name]["rows"]:
             heading, table = make(sections[name])
@@ -39,8 +39,8 @@ def _conditions(report: Mapping[str, Any]) -> str:
     races = [race for s in report["sections"].values() for race in s["conditions"]]
     peaks = [race["int16_peak_gmacs"] for race in races if "int16_peak_gmacs" in race]
     said = (
-        "Frames a second are of medians. GMAC/s counts the plain convolutions; two rows at once take two thirds of "
-        "those, so the share of the peak can exceed 100 %. "
+        "Frames a second come from medians. GMAC/s counts the plain convolutions. Two rows at once need two thirds of "
+        "them, so the share of the peak can exceed 100 %. "
     )
     said += (
         f"Measured on {report['machine']}, held to {_held_to(report)}, up to {report['date']}, by `{report['command']}`"
@@ -104,7 +104,7 @@ def _floors(section: _Section) -> tuple[str, str]:
         "fps at 2 x 78 GMAC/s",
         "frames",
     ]
-    return f"Every tile computed, threads: {section['threads']}:", _table(heads, rows)
+    return f"Every tile, {section['threads']} threads:", _table(heads, rows)
 
 
 def _sets(section: _Section) -> tuple[str, str]:
@@ -115,8 +115,8 @@ def _sets(section: _Section) -> tuple[str, str]:
         ]
         for r in section["rows"]
     ]  # fmt: skip
-    heads = ["instruction set", "tier", "fps", "p99 ms", "its peak, GMAC/s", "share of it"]
-    return "Every instruction set that this processor runs:", _table(heads, rows)
+    heads = ["instruction set", "tier", "fps", "p99 ms", "peak, GMAC/s", "share of the peak"]
+    return "Instruction sets of this processor:", _table(heads, rows)
 
 
 def _runtimes(section: _Section) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def _runtimes(section: _Section) -> tuple[str, str]:
         for r in section["rows"]
     ]  # fmt: skip
     heads = ["same network, 1080p", "fps", "p50 ms", "ours is faster by", "PSNR to float, dB"]
-    return "The same networks in other runtimes, each at its best setting:", _table(heads, rows)
+    return "The same networks in other runtimes, each with its best settings:", _table(heads, rows)
 
 
 def _peers(section: _Section) -> tuple[str, str]:
@@ -152,7 +152,7 @@ def _teachers(section: _Section) -> tuple[str, str]:
         for r in section["rows"]
     ]  # fmt: skip
     heads = ["to 1080p", "kind", "parameters", "MAC per pixel", "fps", "`fast` is faster by"]
-    return "Beside the teachers and the report's student:", _table(heads, rows)
+    return "Teachers, and the student of the report:", _table(heads, rows)
 
 
 def _filters(section: _Section) -> tuple[str, str]:
@@ -160,7 +160,7 @@ def _filters(section: _Section) -> tuple[str, str]:
     clips = list(dict.fromkeys(r["clip"] for r in section["rows"]))
     fps = {(r["clip"], r["name"]): 1000 / r["mean_ms"] for r in section["rows"]}
     rows = [[clip, *(_fps(fps.get((clip, name))) for name in names)] for clip in clips]
-    return "Frames a second (mean) beside ffmpeg's filters:", _table(["1080p call", *names], rows)
+    return "Frames a second (mean), and filters of ffmpeg:", _table(["1080p call", *names], rows)
 
 
 def _threshold(section: _Section) -> tuple[str, str]:
@@ -173,7 +173,7 @@ def _threshold(section: _Section) -> tuple[str, str]:
         for r in section["rows"]
     ]  # fmt: skip
     heads = ["1080p call", "threshold", "fps, every tile", "fps, threshold", "faster by", "tiles computed", "loss, dB"]
-    return "The activity threshold against every tile:", _table(heads, rows)
+    return "Activity threshold, compared with every tile:", _table(heads, rows)
 
 
 def _reuse(section: _Section) -> tuple[str, str]:
@@ -185,7 +185,7 @@ def _reuse(section: _Section) -> tuple[str, str]:
         for r in section["rows"]
     ]  # fmt: skip
     heads = ["`fast`, 1080p", "fps, without", "fps, with reuse", "faster by", "tiles reused", "frames that differ"]
-    return "Exact reuse of what did not change:", _table(heads, rows)
+    return "Reuse of tiles that did not change:", _table(heads, rows)
 
 
 def _seams(section: _Section) -> tuple[str, str]:
@@ -204,7 +204,7 @@ def _seams(section: _Section) -> tuple[str, str]:
         "flicker, threshold",
         "flicker, every tile",
     ]
-    return "Seams, and flicker against the input's:", _table(heads, rows)
+    return "Seams at tile borders, and flicker relative to the input:", _table(heads, rows)
 
 
 def _job(section: _Section) -> tuple[str, str]:
@@ -221,7 +221,7 @@ def _job(section: _Section) -> tuple[str, str]:
 
 def _memory(section: _Section) -> tuple[str, str]:
     rows = [[r["name"], f"{r['highest_mb']:.1f}", f"{r['lasting_mb']:.1f}"] for r in section["rows"]]
-    return "Memory beyond the frames at 1080p:", _table(["engine", "highest, MB", "lasting, MB"], rows)
+    return "Memory at 1080p, without the frames:", _table(["engine", "highest, MB", "lasting, MB"], rows)
 
 
 def _sweep(section: _Section) -> tuple[str, str]:
@@ -230,7 +230,7 @@ def _sweep(section: _Section) -> tuple[str, str]:
         for r in section["rows"]
     ]
     heads = ["validation clip, x2 rung", "threshold", "tiles computed", "loss, dB"]
-    return "What the threshold was chosen by:", _table(heads, rows)
+    return "Choice of the threshold:", _table(heads, rows)
 
 
 _TABLES = {

@@ -7,14 +7,14 @@ from acutance.evaluate.table import render
 __all__ = ["LIMIT", "tables"]
 
 LIMIT = 290_000_000
-"""Bytes that the base install, with everything it pulls, has to stay below."""
+"""Bytes: the limit for the base install with its dependencies."""
 
-_NAMED = 5_000_000  # what takes more is named
+_NAMED = 5_000_000  # bytes; larger packages are named
 _WHAT = {"av": "PyAV with FFmpeg", "numpy": "numpy", "pillow": "Pillow", "pygments": "Pygments"}
 
 
 def tables(report: dict[str, Any]) -> str:
-    """Both, as Markdown, and how it was found out."""
+    """Return sizes, platforms and a footnote in Markdown."""
     return "\n\n".join([_sizes(report), _platforms(report), _footnote(report)])
 
 
@@ -27,9 +27,9 @@ def _sizes(report: dict[str, Any]) -> str:
     parts = ", ".join(f"{name} {_kb(size)}" for name, size in report["wheel_parts"].items())
     met = "met" if total < LIMIT and "torch" not in installed else "**missed**"
     return (
-        f"The base install takes {_mb(total)} on disk, {_mb(report['fetched'])} to fetch (aim: below {_mb(LIMIT)}, no "
-        f"torch; {met}): {', '.join(named)}. The wheel has {_kb(report['wheel'])}: {parts}; the sdist has "
-        f"{_kb(report['sdist'])}."
+        f"The base install takes {_mb(total)} on disk and downloads {_mb(report['fetched'])} (target: below "
+        f"{_mb(LIMIT)}, no torch; {met}): {', '.join(named)}. The wheel has {_kb(report['wheel'])}: {parts}. The sdist "
+        f"has {_kb(report['sdist'])}."
     )
 
 
@@ -47,9 +47,9 @@ def _platforms(report: dict[str, Any]) -> str:
         else:
             state = f"not supported: {lacking}"
         if platform["engine_emulated"]:
-            state += "; the engine tried, emulated"
+            state += "; engine tried in an emulator"
         rows.append([platform["name"], f"{wheels} and newer" if wheels else "–", state])
-    rows.append(["others that have what it needs", "–", "from the sdist; without a C++17 compiler numpy, slowly"])
+    rows.append(["others with the dependencies", "–", "from the sdist; slow (numpy) without a C++17 compiler"])
     return render(["platform", "wheels", "state"], rows, markdown=True)
 
 
@@ -57,10 +57,11 @@ def _footnote(report: dict[str, Any]) -> str:
     lowest = ", ".join(report["lowest"]).replace("==", " ")
     emulated = f"on an emulated {' and '.join(report['emulated'])}, " if report["emulated"] else ""
     return (
-        "Tried by `tests/smoke/installed.py` in clean environments: the wheel made of the sdist, the same bytes as "
-        f"the one made of a clone, with the newest of what it needs and the oldest ({lowest}), {emulated}through pipx "
-        f"and uvx; and the wheel without the engine. auditwheel takes what is built here for {report['manylinux']}. By "
-        "configuration: cibuildwheel's, not run here; pip was asked for wheels of what is needed there. "
+        "`tests/smoke/installed.py` tried these in clean environments: the wheel from the sdist, which has the same "
+        f"bytes as the wheel from a clone, with the newest and the oldest dependencies ({lowest}), {emulated}with pipx "
+        f"and with uvx; and the wheel without the engine. auditwheel accepts the local build as {report['manylinux']}. "
+        '"Built by configuration": cibuildwheel is set up for it but has not run here; pip found wheels of all '
+        "dependencies. "
         f"Measured {report['date']} by `{report['command']}`."
     )
 
