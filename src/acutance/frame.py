@@ -53,6 +53,8 @@ class Frame:
         rotation: degrees to turn the picture for display, counter-clockwise, a multiple of 90.
         sample_aspect_ratio: width over height of a sample; None if unknown.
         scaled_by: the factor by which the reader has enlarged the coded picture; 1 if it has not.
+        duration: how long the picture is to be seen, in units of ``time_base``; None if unknown.
+        interlaced: the picture is two fields of different moments. File jobs pass it through, as its lines would tear.
         backing: the owner of the planes' memory, which must live as long as the planes.
     """
 
@@ -65,6 +67,8 @@ class Frame:
     rotation: int = 0
     sample_aspect_ratio: Fraction | None = None
     scaled_by: float = 1.0
+    duration: int | None = None
+    interlaced: bool = False
     backing: object = field(default=None, repr=False, compare=False)
 
     @property

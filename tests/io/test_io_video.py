@@ -1,7 +1,6 @@
 """Reading video: what is found is told, what cannot be handled is refused, what decodes is kept."""
 
 import itertools
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -401,16 +400,3 @@ def test_real_calls_read_whole(data_folder: Path) -> None:
     assert len(frames) > 100
     assert reader.info.full_range
     assert reader.damaged is None
-
-
-def test_a_colour_range_that_changes_midway_is_refused(tmp_path, monkeypatch):
-    make_clip(tmp_path / "a.mkv", pts=list(range(8)))
-    whole = VideoReader._colour
-
-    def turning(self, frame, plan, location):
-        colour = whole(self, frame, plan, location)
-        return replace(colour, range=ColourRange.FULL) if (frame.pts or 0) * self._time_base > 0 else colour
-
-    monkeypatch.setattr(VideoReader, "_colour", turning)
-    with VideoReader(tmp_path / "a.mkv") as reader, pytest.raises(UnsupportedMediaError, match="range changes to full"):
-        list(reader)

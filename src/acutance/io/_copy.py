@@ -13,6 +13,7 @@ from acutance.io._holding import AudioMode, codec_name, describe, refusal
 from acutance.io._open import open_container
 from acutance.io._sound_converter import SoundConverter, sound_target
 from acutance.io._text_converter import TEXT_TITLES, TextConverter, text_target
+from acutance.io.joins import Joins, TimeMender
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -27,6 +28,7 @@ _FILE_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _STREAM_KEYS = {"encoder", "duration", "bps", "rotate", "vendor_id", "_statistics_writing_app", "_statistics_tags"}
 _STREAM_KEYS |= {"number_of_frames", "number_of_bytes", "_statistics_writing_date_utc"}
 _PICTURE_KEYS = _STREAM_KEYS | {"alpha_mode"}  # the picture that is written has no alpha channel
+_MARGIN = 2  # seconds that are sought too far back, because MPEG streams are sought by the picture
 _FATAL = {errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -91,6 +93,7 @@ class StreamCopier:
         picture_index: Which stream of it the picture is.
         origin: The time in seconds of the input that becomes zero.
         end: The time in seconds of the input at which copying stops, or None.
+        joins: Where the clock of the input starts again.
         cut: A part of the input before ``origin`` is left out.
         audio: ``copy`` keeps sound as it is where the container holds it and converts it elsewhere, ``convert`` always
             converts, ``none`` leaves sound out.
@@ -108,6 +111,7 @@ class StreamCopier:
         origin: Fraction,
         end: Fraction | None,
         cut: bool,
+        joins: Joins | None = None,
         audio: AudioMode = "copy",
         m2ts: bool = False,
     ) -> None:
@@ -118,6 +122,8 @@ class StreamCopier:
         self._audio, self._m2ts = audio, m2ts
         self._carriers: dict[int, _Carrier] = {}
         self._acm_tracks: set[int] = set()
+        self._joins = joins or Joins(path)
+        self._mender = TimeMender(self._joins, self._container.format.name)
         self._packets: Iterator[Packet[Stream]] | None = None
         self._waiting: tuple[Packet[Stream], Fraction] | None = None
         self._failed: set[int] = set()
@@ -232,12 +238,13 @@ class StreamCopier:
         for stream in self._container.streams:
             if stream.index not in self._carriers:
                 stream.discard = av.stream.Discard.all
-        if self._cut and self._origin > 0:
+        if self._cut and self._origin > _MARGIN and not self._joins.any:
             # Where it cannot seek, everything before is read and dropped.
             with contextlib.suppress(av.error.FFmpegError, OSError):
-                self._container.seek(int(self._origin * 1_000_000), backward=True)
+                self._container.seek(int((self._origin - _MARGIN) * 1_000_000), backward=True)
         try:
             for packet in packets_of(self._container, streams):
+                self._mender.mend(packet)
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 if stamp is None:
                     if packet.size and packet.stream.disposition & av.stream.Disposition.attached_pic:

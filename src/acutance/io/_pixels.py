@@ -83,8 +83,12 @@ def matrix_for(width: int, height: int) -> int:
     return BT709 if width >= 1280 or height > 576 else BT601
 
 
-def repack(frame: av.VideoFrame, plan: PixelPlan, width: int, height: int) -> av.VideoFrame:
-    """A frame in the plan's format and the given size; the frame itself where nothing is to be done.
+def repack(
+    frame: av.VideoFrame, plan: PixelPlan, width: int, height: int, *, full_range: bool | None = None
+) -> av.VideoFrame:
+    """Return a frame in the plan's format and the given size; the frame itself where nothing is to be done.
+
+    full_range: the range of what is returned; that of the frame where None (limited if it is RGB).
 
     Ranges and matrices are named on both sides: left to its defaults, the conversion would squeeze full range into
     limited, and take BT.601 for everything.
@@ -94,11 +98,15 @@ def repack(frame: av.VideoFrame, plan: PixelPlan, width: int, height: int) -> av
         matrix = Colorspace.ITU709 if matrix_for(frame.width, frame.height) == BT709 else Colorspace.ITU601
         return frame.reformat(
             width, height, plan.target,
-            dst_colorspace=matrix, src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG,
+            dst_colorspace=matrix, src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
             interpolation=quality,
         )  # fmt: skip
     full = plan.full_range or frame.color_range == ColorRange.JPEG
-    range_ = ColorRange.JPEG if full else ColorRange.MPEG
+    source, target = (
+        ColorRange.JPEG if is_full else ColorRange.MPEG
+        for is_full in (full, full if full_range is None else full_range)
+    )
     return frame.reformat(
-        width, height, plan.target, src_color_range=range_, dst_color_range=range_, interpolation=quality
+        width, height, plan.target, src_color_range=source, dst_color_range=target, interpolation=quality
     )

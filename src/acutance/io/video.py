@@ -1,22 +1,26 @@
 """Reading video files: every frame, as planes on the decoder's own memory, with all that must survive processing."""
 
 import contextlib
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from acutance._util.av import av, chroma_location, fraction, late_streams, packets_of, reason, time_unit
+from acutance._util.av import av, chroma_location, fraction, time_unit
 from acutance._util.closing import Closing
 from acutance.errors import CorruptInputError, NotMediaError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
 from acutance.io._checks import MAX_PIXELS, check_dimensions
+from acutance.io._decoding import FrameDecoder
+from acutance.io._frame_times import frame_rate
 from acutance.io._frames import planes_of
 from acutance.io._open import VideoInfo, open_container
 from acutance.io._pixels import PixelPlan, matrix_for, plan_for, repack
 from acutance.io._wholeness import missing_part
+from acutance.io.joins import Joins
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["VideoInfo", "VideoReader"]
 
 _HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
+_BACK = (0, 2, 5, 10, 30)  # seconds: how far before a time a key frame is looked for
 _INTERLACED_ORDERS = (2, 3, 4, 5)
 _NO_MATRIX = (0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
@@ -64,10 +69,9 @@ class VideoReader(Closing):
         self.path = Path(path)
         self._threads = threads
         self.notes: list[str] = []
-        self._bad_packets = 0
-        self._damage: list[str] = []
-        self._last_pts: int | None = None
-        self._straight = True
+        self.joins = Joins(self.path)
+        self._decoder: FrameDecoder
+        self._frames: Iterator[av.VideoFrame]
         self._plans: dict[tuple[str, int, int], PixelPlan] = {}
         self._closed = False
         self._container = open_container(self.path)
@@ -75,7 +79,7 @@ class VideoReader(Closing):
             self._stream = self._choose_stream(self._container)
             self._time_base = time_unit(self._stream, Fraction(1, 1000))
             self._start, self._duration = start, duration
-            self._frames = self._decode()
+            self._begin_decoding()
             self._first: av.VideoFrame | None = self._first_frame()
             self.info = self._describe(self._first)
             self.width, self.height = size or (self.info.width, self.info.height)
@@ -88,15 +92,17 @@ class VideoReader(Closing):
         """Let go of the file. Frames already given stay valid. May be called twice."""
         if not self._closed:
             self._closed = True
+            with contextlib.suppress(AttributeError):  # opening failed before there was one
+                self._decoder.closed = True
             self._first = None
             self._container.close()
 
     @property
     def damaged(self) -> str | None:
         """What could not be read, in words; None as long as nothing is known to be missing."""
-        parts = list(self._damage)
-        if self._bad_packets:
-            parts.append(f"{self._bad_packets} packets are damaged")
+        parts = list(self._decoder.damage)
+        if self._decoder.bad_packets:
+            parts.append(f"{self._decoder.bad_packets} packets are damaged")
         return "; ".join(parts) or None
 
     @property
@@ -115,10 +121,14 @@ class VideoReader(Closing):
         return self._start > 0
 
     @property
-    def straight(self) -> bool:
-        """Whether all so far is what it would be had reading begun at a later key frame: whole packets, frames with a
-        time of their own, one format."""
-        return self._straight and not self._bad_packets and not self._damage and len(self._plans) == 1
+    def seek_safe(self) -> bool:
+        """True if seeking to a later key frame yields the same frames.
+
+        All packets so far are whole, all frames have times of their own on one clock, and there is one format.
+        """
+        decoder = self._decoder
+        whole = not decoder.bad_packets and not decoder.damage
+        return whole and decoder.clock.seek_safe and not self.joins.any and len(self._plans) == 1
 
     @property
     def stream_index(self) -> int:
@@ -164,53 +174,84 @@ class VideoReader(Closing):
 
     def _first_frame(self) -> av.VideoFrame:
         container = self._container
+        # MPEG streams begin anywhere on the clock; other containers say on purpose when they begin.
         zero = Fraction(container.start_time or 0, 1_000_000)
+        self._zero = zero if container.format.name in ("mpegts", "mpeg") else Fraction(0)
         wanted = zero + Fraction(self._start).limit_denominator(1_000_000)
         self._end: Fraction | None = None
-        if self._duration is not None:
-            self._end = wanted + Fraction(self._duration).limit_denominator(1_000_000)
         if self._start > 0:
-            try:
-                container.seek(int(wanted * 1_000_000), backward=True)
-            except (av.error.FFmpegError, OSError):
-                self._reopen()  # not seekable: read from the beginning and drop
+            self._seek(wanted, zero)
+            container = self._container
         seen = False
         for frame in self._frames:
             seen = True
             if self._start == 0 or self._time(frame) >= wanted:
-                # MPEG streams begin anywhere on the clock; other containers say on purpose when they begin.
-                shifts = container.format.name in ("mpegts", "mpeg")
-                self._origin = self._time(frame) if self._start > 0 else (zero if shifts else Fraction(0))
+                self._origin = self._time(frame) if self._start > 0 else self._zero
+                if self._duration is not None:
+                    self._end = self._origin + Fraction(self._duration).limit_denominator(1_000_000)
                 return frame
         if seen:
             raise UsageError(f"{self.path}: start {self._start:g} s is past the end of the video")
         detail = missing_part(self.path) or self.damaged or "it may be empty or damaged"
         raise CorruptInputError(f"{self.path}: not one frame can be decoded: {detail}")
 
+    def _seek(self, wanted: Fraction, zero: Fraction) -> None:
+        """Have decoding go on at or before a time, in seconds of this file.
+
+        MPEG streams are sought by byte, and land behind the last key frame if pictures depend on one another for long.
+        So the first frame that decodes is looked at, and if it is too late, the search begins farther back.
+        """
+        if self._container.format.name in ("mpegts", "mpeg"):
+            self.joins.find()
+        for back in () if self.joins.any else _BACK:
+            if wanted - back <= zero:
+                break
+            self._reopen()
+            try:
+                self._container.seek(int((wanted - back) * 1_000_000), backward=True)
+            except (av.error.FFmpegError, OSError):
+                break
+            first = next(self._frames, None)
+            if first is not None and self._time(first) <= wanted:
+                self._frames = itertools.chain([first], self._frames)
+                return
+        self._reopen()  # read from the beginning, and drop
+
     def rewind(self, before: Fraction | None = None) -> None:
-        """Read again: from a key frame not after ``before``, in seconds of this file, where the file knows of one; from
-        the first frame where None. What was damaged is forgotten. Raises what opening the file does."""
+        """Read again, and forget what was damaged.
+
+        Args:
+            before: Begin at a key frame not after this time, in seconds of this file, if the file knows of one; at the
+                first frame where None.
+
+        Raises:
+            AcutanceError: What opening the file raises.
+        """
         self._reopen()
-        self._bad_packets, self._damage, self._straight = 0, [], True
         self._first = None
         if before is None:
             self._first = self._first_frame()
-        else:
+        elif not self.joins.any:
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 self._container.seek(int(before * 1_000_000), backward=True)
 
     def _reopen(self) -> None:
         self._container.close()
-        self._last_pts = None
         self._container = open_container(self.path)
         self._stream = self._choose_stream(self._container)
-        self._frames = self._decode()
+        self._begin_decoding()
+
+    def _begin_decoding(self) -> None:
+        self._decoder = FrameDecoder(self.path, self._container, self._stream, self.joins, self._time_base)
+        self._frames = self._decoder.frames()
 
     def _describe(self, frame: av.VideoFrame) -> VideoInfo:
         container, stream = self._container, self._stream
         self._check(frame)
+        if frame.interlaced_frame:
+            self._refuse_interlaced()
         plan = self._plan(frame)
-        rate = fraction(stream.average_rate) or fraction(stream.guessed_rate)
+        rate = frame_rate(container.format.name, stream)
         duration: float | None = None
         if stream.duration is not None:
             duration = float(stream.duration * self._time_base)
@@ -253,71 +294,23 @@ class VideoReader(Closing):
                 return
             self._check(frame)
             yield self._frame(frame)
-
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """Every frame that decodes, with a pts that never stands still, whatever the file is like."""
-        container, stream = self._container, self._stream
-        packets = packets_of(container, stream)
-        while not self._closed:
-            try:
-                packet = next(packets, None)
-            except (av.error.FFmpegError, OSError) as error:
-                # The demuxer is finished; what the decoder still holds is not.
-                self._damage.append(f"reading stopped: {reason(error)}")
-                yield from self._clocked(self._flush())
-                break
-            if packet is None:
-                break
-            try:
-                frames = packet.decode()
-            except av.error.EOFError:
-                continue
-            except (av.error.FFmpegError, ValueError):
-                self._bad_packets += 1
-                continue
-            self._bad_packets += bool(packet.is_corrupt)
-            yield from self._clocked(frames)
-        late = 0 if self._closed else late_streams(container)
+        late = self._decoder.late_streams
         if late:
             self._note(
                 f"{late} streams that first appear in mid-file are left out"
                 if late > 1
                 else "a stream that first appears in mid-file is left out"
             )
-        missing = missing_part(self.path)
-        if missing:
-            self._damage.append(missing)
-
-    def _flush(self) -> list[av.VideoFrame]:
-        try:
-            return self._stream.codec_context.decode(None)
-        except av.error.FFmpegError:
-            return []
-
-    def _clocked(self, frames: list[Any]) -> Iterator[av.VideoFrame]:
-        rate = fraction(self._stream.average_rate) or fraction(self._stream.guessed_rate) or Fraction(25)
-        for frame in frames:
-            if frame.is_corrupt:
-                self._straight = False  # what conceals the damage depends on the frames decoded before
-            pts = frame.pts
-            if pts is None:
-                # Raw streams and some AVI files carry no times: count frames at the announced rate.
-                pts = 0 if self._last_pts is None else self._last_pts + max(1, round(1 / rate / self._time_base))
-                self._straight = False
-            elif self._last_pts is not None and pts <= self._last_pts:
-                pts = self._last_pts + 1  # encoders refuse a clock that stands still or runs backwards
-                self._straight = False
-            self._last_pts = pts
-            frame.pts, frame.time_base = pts, self._time_base
-            yield frame
 
     def _time(self, frame: av.VideoFrame) -> Fraction:
         return (frame.pts or 0) * time_unit(frame)
 
+    def _place(self, frame: av.VideoFrame) -> str:
+        """Return where a frame is, from the start of the file as players count: ``4.97 s``."""
+        return f"{float(self._time(frame) - self._zero):.2f} s"
+
     def _check(self, frame: av.VideoFrame) -> None:
         check_dimensions(self.path, frame.width, frame.height)
-        if frame.interlaced_frame:
-            self._refuse_interlaced()
         self._refuse_hdr(frame.color_trc)
 
     def _plan(self, frame: av.VideoFrame) -> PixelPlan:
@@ -327,11 +320,11 @@ class VideoReader(Closing):
             plan = plan_for(*key)
             if plan is None:
                 raise UnsupportedMediaError(f"{self.path}: pixel format {key[0]} is not accepted")
-            when = float(self._time(frame))
+            when = self._place(frame)
             if self._plans and plan.target == self.info.pix_fmt:
-                self._note(f"the picture changes to {key[1]} x {key[2]} at {when:.2f} s and is scaled")
+                self._note(f"the picture changes to {key[1]} x {key[2]} at {when} and is scaled")
             elif self._plans:
-                self._note(f"the pixel format changes to {key[0]} at {when:.2f} s and is converted")
+                self._note(f"the pixel format changes to {key[0]} at {when} and is converted")
                 plan = replace(plan, target=self.info.pix_fmt, bit_depth=self.info.bit_depth, repacked=True)
             elif plan.note:
                 self._note(plan.note)
@@ -356,21 +349,24 @@ class VideoReader(Closing):
         plan = self._plan(decoded)
         picture = decoded
         colour = self._colour(decoded, plan, self.info.colour.chroma_location)
-        if colour.range is not self.info.colour.range:
-            raise UnsupportedMediaError(
-                f"{self.path}: the colour range changes to {colour.range.value} at {float(self._time(decoded)):.2f} s; "
-                "the file it would be written to can only name one"
-            )
+        ranged = colour.range is not self.info.colour.range
+        if ranged:
+            self._note(f"the colour range changes to {colour.range.value} at {self._place(decoded)} and is converted")
+            colour = replace(colour, range=self.info.colour.range)
+        if decoded.interlaced_frame:
+            self._note(f"interlaced frames, from {self._place(decoded)} on, stay as they are: their lines would tear")
         resized = (decoded.width, decoded.height) != (self.width, self.height)
         backwards = any(plane.line_size < 0 for plane in decoded.planes)
-        if plan.repacked or resized or backwards:
-            picture = repack(decoded, plan, self.width, self.height)
+        if plan.repacked or resized or backwards or ranged:
+            picture = repack(decoded, plan, self.width, self.height, full_range=self.info.full_range)
         luma, chroma = planes_of(picture, plan)
         return Frame(
             luma=luma,
             chroma=chroma,
             bit_depth=plan.bit_depth,
             pts=decoded.pts,
+            duration=self._duration_of(decoded),
+            interlaced=bool(decoded.interlaced_frame),
             time_base=fraction(decoded.time_base),
             colour=colour,
             rotation=self.info.rotation,
@@ -379,3 +375,22 @@ class VideoReader(Closing):
             scaled_by=max(1.0, round(min(self.width / decoded.width, self.height / decoded.height), 2)),
             backing=picture,
         )
+
+    def _duration_of(self, frame: av.VideoFrame) -> int | None:
+        """Return how long a frame is to be seen, in units of its time base, as far as the file says."""
+        duration = frame.duration or None
+        if duration is None or self._end is None:
+            return duration
+        return max(1, min(duration, round((self._end - self._time(frame)) / self._time_base)))
+
+    def picture_end(self) -> Fraction | None:
+        """Return the time, in seconds of this file, at which its last frame ends; None if nothing tells.
+
+        Matroska stores no durations of frames, but that of the whole file, which is the picture's if there is no sound.
+        """
+        container = self._container
+        alone = sum(s.type in ("video", "audio") for s in container.streams) == 1
+        if self.damaged or not alone or container.duration is None or "matroska" not in container.format.name:
+            return self._end
+        end = Fraction(container.duration + (container.start_time or 0), 1_000_000)
+        return end if self._end is None else min(end, self._end)

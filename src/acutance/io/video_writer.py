@@ -5,11 +5,11 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 
-from acutance._util.av import CHROMA_LOCATIONS, TAGS_AS_BYTES, av, plane_view
+from acutance._util.av import CHROMA_LOCATIONS, TAGS_AS_BYTES, av, fraction, plane_view
 from acutance.errors import AcutanceError, OutputError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.io._checks import check_dimensions
@@ -106,6 +106,7 @@ class VideoWriter:
         self._own_notes: list[str] = []
         self.frames_written = 0
         self._last_pts = 0
+        self._durations: dict[int, int] = {}  # of frames that the encoder still has, by their time
 
     @property
     def notes(self) -> list[str]:
@@ -159,6 +160,7 @@ class VideoWriter:
         picture, time = self._timed(frame)
         try:
             for packet in self._stream.encode(picture):
+                self._keep_duration(packet)
                 self._output.mux(packet)
             if self._copier is not None:
                 self._copier.copy_until(self._output, time)
@@ -176,7 +178,8 @@ class VideoWriter:
             time = frame.pts * frame.time_base
             picture.pts = round((time - origin) / self._time_base)
         picture.time_base = self._time_base
-        picture.duration = self._step
+        picture.duration = round((frame.duration or 0) * (frame.time_base or 0) / self._time_base) or self._step
+        self._durations[picture.pts] = picture.duration
         if self.frames_written and picture.pts <= self._last_pts:
             raise UsageError(f"{self.path}: frame times must increase; {picture.pts} follows {self._last_pts}")
         self._last_pts = picture.pts
@@ -221,6 +224,7 @@ class VideoWriter:
                 origin=self.template.origin,
                 end=self.template.end,
                 cut=self.template.starts_late,
+                joins=self.template.joins,
                 audio=self._audio,
                 m2ts=self._m2ts,
             )
@@ -302,7 +306,23 @@ class VideoWriter:
     def _finish_picture(self, output: av.container.OutputContainer) -> None:
         """Write what of the picture is not in the file yet."""
         for packet in self._stream.encode(None):
+            self._keep_duration(packet)
             output.mux(packet)
+
+    def _keep_duration(self, packet: "av.Packet[Any]") -> None:
+        """Give a packet how long its frame is to be seen, which encoders do not pass on.
+
+        The last frame is seen until the picture ends, which the container may know better than the frame.
+        """
+        unit = fraction(packet.time_base)
+        if packet.pts is None or unit is None:
+            return
+        scale = self._time_base / unit
+        duration = self._durations.pop(round(packet.pts / scale), self._step)
+        end = self.template.picture_end()
+        if packet.pts == round(self._last_pts * scale) and end is not None:
+            duration = max(duration, round((end - self.template.origin) / self._time_base) - self._last_pts)
+        packet.duration = max(1, round(duration * scale))
 
     def _abandon(self) -> None:
         # Removed first: finishing an MP4 that nobody will see would read and write all of it once more.

@@ -287,10 +287,13 @@ def run_stages(
             if resumed is not None and (cut := resumed.before(frame, done, session)) is not None:
                 encoding.put(cut)
             if new_frame is None:
-                sharp = session.frame(frame)
+                sharp = frame if frame.interlaced else session.frame(frame)
             else:
                 canvas = new_frame(frame)
-                session.frame(frame, out=canvas.luma)
+                if frame.interlaced:
+                    np.copyto(canvas.luma, frame.luma, casting="no")
+                else:
+                    session.frame(frame, out=canvas.luma)
                 sharp = canvas
             if split:
                 _join_halves(frame.luma, sharp.luma, luma_limits(frame.bit_depth, full_range=frame.full_range)[1])

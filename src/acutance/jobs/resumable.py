@@ -106,7 +106,7 @@ class ResumableOutput:
             frames=done,
             pts=last.pts or 0,
             samples=samples_checksum(last),
-            straight=self._reader.straight,
+            straight=self._reader.seek_safe,
             tiles=self.tiles(session),
             session=session.state,
         )

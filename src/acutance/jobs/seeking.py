@@ -46,7 +46,7 @@ def skip_past(reader: VideoReader, pts: int, checksum: int | None, *, seek: bool
     for back in _BACK if seek else ():
         reader.rewind(max(time - back, Fraction(0)))
         found = _read_up_to(reader, pts)
-        if found is not None and checksum in (None, found) and reader.straight:
+        if found is not None and checksum in (None, found) and reader.seek_safe:
             return found
     reader.rewind()
     found = _read_up_to(reader, pts)

@@ -61,6 +61,7 @@ class SegmentedVideoWriter(VideoWriter):
             if self._segment is None:
                 self._segment = self._begin_segment()
             for packet in self._stream.encode(picture):
+                self._keep_duration(packet)
                 self._segment.add(packet)
         except (av.error.FFmpegError, OSError) as error:
             raise self._described(error) from error
@@ -72,6 +73,7 @@ class SegmentedVideoWriter(VideoWriter):
             return None
         try:
             for packet in self._stream.encode(None):
+                self._keep_duration(packet)
                 segment.add(packet)
             facts = segment.finish(to_disk=to_disk)
             if to_disk:

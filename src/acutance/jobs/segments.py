@@ -102,6 +102,7 @@ def joined_packets(paths: Sequence[Path], *, extradata: bytes, time_base: Fracti
     shown = [pts for records in segments for pts in sorted(r.pts for r in records)]
     if any(after <= before for before, after in pairwise(shown)):
         raise OutputError(f"{paths[0].parent}: the frame times of its segments do not increase")
+    following = dict(pairwise(shown))
     delay = max((_delay(records) for records in segments), default=0)
     number = 0
     for path, records in zip(paths, segments, strict=True):
@@ -111,6 +112,9 @@ def joined_packets(paths: Sequence[Path], *, extradata: bytes, time_base: Fracti
                 packet = av.Packet(file.read(record.size))
                 packet.pts, packet.duration, packet.time_base = record.pts, record.duration, time_base
                 packet.is_keyframe = record.key
+                after = following.get(record.pts)
+                if after is not None:
+                    packet.duration = after - record.pts
                 if number >= delay:
                     packet.dts = shown[number - delay]
                 else:
