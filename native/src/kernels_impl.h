@@ -255,33 +255,63 @@ void emit8(const Samples& samples, const uint8_t* codes, const int16_t* residual
     emit(samples, codes + done, residual + done, out + done, count - done);
 }
 
-// Four samples with weights of kSumBits - bits bits, rounded and clipped to a code.
-inline int weighted(const Samples& samples, int a, int b, int c, int d, const int32_t* weights) {
-    const int precision = kSumBits - samples.bits, top = samples.top;
-    const int sum = (1 << (precision - 1)) + a * weights[0] + b * weights[1] + c * weights[2] + d * weights[3];
-    const int value = sum >> precision;
-    return value < 0 ? 0 : at_most(value, top);
-}
+// Four weights of kSumBits - bits bits, for samples of so many bits. A copy of its own, because a compiler has to
+// assume that a row of bytes overlaps whatever it has a reference to.
+struct Filter {
+    Filter(const Samples& samples, const int32_t* weights)
+        : w0(weights[0]),
+          w1(weights[1]),
+          w2(weights[2]),
+          w3(weights[3]),
+          shift(kSumBits - samples.bits),
+          half(1 << (shift - 1)),
+          top(samples.top) {}
+
+    // The sum, rounded and clipped to a code.
+    ACUTANCE_INLINE int operator()(int a, int b, int c, int d) const {
+        const int value = (half + a * w0 + b * w1 + c * w2 + d * w3) >> shift;
+        return value < 0 ? 0 : at_most(value, top);
+    }
+    const int w0, w1, w2, w3, shift, half, top;
+};
 
 template <int Step, class Code>
-ACUTANCE_INLINE void widen_by(const Samples& samples, const Code* codes, int step, const int32_t* weights, Code* out,
-                              int count) {
-    const int top = samples.top;
+ACUTANCE_INLINE void widen_by(const Filter filter, const Code* codes, int step, Code* out, int count) {
+    const int top = filter.top;
     for (int i = 0; i < count; ++i) {
         const Code* here = codes + i * static_cast<ptrdiff_t>(Step > 0 ? Step : step);
-        out[i] = static_cast<Code>(weighted(samples, at_most(here[0], top), at_most(here[1], top),
-                                            at_most(here[2], top), at_most(here[3], top), weights));
+        out[i] = static_cast<Code>(
+            filter(at_most(here[0], top), at_most(here[1], top), at_most(here[2], top), at_most(here[3], top)));
     }
 }
 
 template <class Code>
 void widen(const Samples& samples, const Code* codes, int step, const int32_t* weights, Code* out, int count) {
+    const Filter filter(samples, weights);
     if (step == 1) {
-        widen_by<1>(samples, codes, step, weights, out, count);
+        widen_by<1>(filter, codes, step, out, count);
     } else if (step == 2) {
-        widen_by<2>(samples, codes, step, weights, out, count);
+        widen_by<2>(filter, codes, step, out, count);
     } else {
-        widen_by<0>(samples, codes, step, weights, out, count);
+        widen_by<0>(filter, codes, step, out, count);
+    }
+}
+
+// One phase of an enlarged row.
+template <class Code>
+ACUTANCE_INLINE void enlarge_phase(const Filter filter, const Code* a, const Code* b, const Code* c, const Code* d,
+                                   Code* line, int count) {
+    for (int i = 0; i < count; ++i) line[i] = static_cast<Code>(filter(a[i], b[i], c[i], d[i]));
+}
+
+// The same plus the residual, of which every second int16 belongs to the phase.
+template <class Code>
+ACUTANCE_INLINE void enlarge_phase(const Filter filter, const Code* a, const Code* b, const Code* c, const Code* d,
+                                   const int16_t* residual, int gain, int shift, Code* line, int count) {
+    const int half = 1 << (shift - 1), top = filter.top;
+    for (int i = 0; i < count; ++i) {
+        const int sum = filter(a[i], b[i], c[i], d[i]) + ((residual[2 * i] * gain + half) >> shift);
+        line[i] = static_cast<Code>(sum < 0 ? 0 : at_most(sum, top));
     }
 }
 
@@ -295,8 +325,8 @@ ACUTANCE_INLINE void interleave(const Code (*lines)[kStrip], int phases, Code* o
 
 template <class Code>
 void enlarge(const Samples& samples, const EnlargedRow& row, Code* out, int count) {
-    const int top = samples.top, gain = samples.gain, shift = samples.gain_shift, half = 1 << (shift - 1);
-    const int phases = row.phases;
+    const Filter filter(samples, row.weights);
+    const int phases = row.phases, gain = samples.gain, shift = samples.gain_shift;
     Code lines[kMaxPhases][kStrip];
     for (int x = 0; count > 0; x += kStrip) {
         const int pixels = at_most((count + phases - 1) / phases, kStrip);
@@ -304,22 +334,14 @@ void enlarge(const Samples& samples, const EnlargedRow& row, Code* out, int coun
             const ptrdiff_t from = phase * row.plane + x;
             const Code* rows[4];
             for (int j = 0; j < 4; ++j) rows[j] = static_cast<const Code*>(row.rows[j]) + from;
-            Code* line = lines[phase];
             if (row.residual == nullptr) {
-                for (int i = 0; i < pixels; ++i) {
-                    line[i] = static_cast<Code>(
-                        weighted(samples, rows[0][i], rows[1][i], rows[2][i], rows[3][i], row.weights));
-                }
+                enlarge_phase(filter, rows[0], rows[1], rows[2], rows[3], lines[phase], pixels);
                 continue;
             }
             const int channel = row.first_channel + phase;
             const int16_t* residual =
                 row.residual + (channel / 2) * row.residual_plane + channel % 2 + 2 * static_cast<ptrdiff_t>(x);
-            for (int i = 0; i < pixels; ++i) {
-                const int c = weighted(samples, rows[0][i], rows[1][i], rows[2][i], rows[3][i], row.weights);
-                const int sum = c + ((residual[2 * i] * gain + half) >> shift);
-                line[i] = static_cast<Code>(sum < 0 ? 0 : at_most(sum, top));
-            }
+            enlarge_phase(filter, rows[0], rows[1], rows[2], rows[3], residual, gain, shift, lines[phase], pixels);
         }
         const int whole = at_most(count / phases, pixels);
         switch (phases) {
