@@ -65,6 +65,21 @@ def test_the_miniature_config_trained_for_real_beats_its_input(places):
     assert psnr(restored, truth, border=2) > psnr(degraded, truth, border=2) + 0.4
 
 
+def test_an_upscaler_trained_for_real_beats_the_enlargement_in_the_engine(places):
+    """Its picture is the small one; the engine makes the enlargement that training added to."""
+    options = load_config(CONFIG, ["student.unshuffle=1", "student.shuffle=2"])
+    student = load_student(distill(options, **places).student_file)
+    assert student.spec.shape.scale == 2
+    from acutance.degrade import down_up
+
+    sharp = draw_picture(99)
+    truth, low = luma_from_rgb(sharp), np.rint(luma_from_rgb(down_up(sharp, 2)[0])).astype(np.uint8)
+    engine = open_engine(student, "numpy")
+    enlarged, restored = (engine.process(low, strength=strength) for strength in (0.0, 1.0))
+    assert restored.shape == truth.shape
+    assert psnr(restored.astype(np.float32), truth, border=2) > psnr(enlarged.astype(np.float32), truth, border=2) + 0.4
+
+
 def test_an_untrained_teacher_is_refused_with_its_figures(places, tmp_path):
     torch.manual_seed(0)
     weights = tmp_path / "srresnet.safetensors"

@@ -1,16 +1,24 @@
 """The student family as torch modules, against what ships; and the report's student."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from acutance.engine import float_network  # noqa: E402
-from acutance.errors import ModelError  # noqa: E402
+from acutance.engine.enlargement import enlarge  # noqa: E402
+from acutance.engine.numpy_engine import NumpyEngine  # noqa: E402
+from acutance.errors import ConfigError, ModelError, UsageError  # noqa: E402
 from acutance.students.spec import StudentShape, StudentSpec, load_student, save_student  # noqa: E402
+from acutance.training.distill.options import load_config  # noqa: E402
+from acutance.training.distill.run import student_shape  # noqa: E402
 from acutance.training.models.cost import count_parameters, measure_cost, measure_speed  # noqa: E402
 from acutance.training.models.report2025 import Report2025  # noqa: E402
-from acutance.training.models.students import TIERS, StudentNet  # noqa: E402
+from acutance.training.models.students import TIERS, UPSCALERS, StudentNet  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +47,52 @@ def test_the_exported_student_computes_what_was_trained(shape, block, tmp_path):
     student = load_student(tmp_path / "s.safetensors")
     residual = float_network.residual(student, luma / np.float32(255)) * np.float32(255)
     np.testing.assert_allclose(luma + residual, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("shape", [StudentShape(1, 4, 1, 3), StudentShape(2, 6, 1, 3), StudentShape(1, 5, 0, 4)])
+def test_an_upscaler_computes_in_integers_what_was_trained(shape):
+    """To within the rounding of integers, of the enlargement and of the output."""
+    torch.manual_seed(3)
+    net = StudentNet(shape, block="plain")
+    with torch.no_grad():
+        for conv in net.convs:
+            conv.bias.normal_(std=0.02)
+    low = np.random.default_rng(1).integers(16, 236, (12, 18), dtype=np.uint8)
+    enlarged = enlarge(low, shape.unshuffle, shape.shuffle, 8)
+    x, base = (torch.from_numpy(plane.astype(np.float32) / 255)[None, None] for plane in (low, enlarged))
+    with torch.no_grad():
+        expected = net(x, base)[0, 0].mul(255).clamp(0, 255).numpy()
+    assert np.abs(expected - enlarged).max() > 1  # the residual is not nothing
+    out = NumpyEngine(net.to_student(_spec(shape))).process(low)
+    assert np.abs(out - expected).max() < 0.5 + 1 / 16
+
+
+def test_an_upscaler_asks_for_the_enlarged_picture_and_others_refuse_it():
+    x = torch.rand(1, 1, 6, 6)
+    with pytest.raises(UsageError, match="takes an enlarged picture"):
+        StudentNet(StudentShape(1, 2, 0, 2))(x)
+    with pytest.raises(UsageError, match="takes no enlarged picture"):
+        StudentNet(StudentShape(1, 2, 0))(x, x)
+
+
+@pytest.mark.parametrize("tier", UPSCALERS)
+def test_upscalers_have_the_factors_and_about_the_cost_of_their_tier(tier):
+    for factor, shape in UPSCALERS[tier].items():
+        assert shape.scale == factor
+        assert 0.85 < shape.macs_per_pixel / TIERS[tier].macs_per_pixel < 1.02
+
+
+@pytest.mark.parametrize("tier", UPSCALERS)
+def test_the_upscalers_recipes_have_their_shapes(tier):
+    for factor, shape in UPSCALERS[tier].items():
+        options = load_config(ROOT / f"configs/{tier}-clean-up{factor:g}.toml")
+        assert student_shape(options) == shape
+
+
+def test_an_upscaler_of_another_factor_than_its_pictures_is_refused():
+    options = load_config(ROOT / "configs/fast-clean-up3.toml", ["student.shuffle=4"])
+    with pytest.raises(ConfigError, match="an upscaler by 4 learns from pictures of that factor alone, not of 3"):
+        student_shape(options)
 
 
 def test_tiers_cost_what_the_design_says():

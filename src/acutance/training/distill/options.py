@@ -31,7 +31,7 @@ __all__ = [
 
 
 _ADDED = {
-    "student": ("start",),
+    "student": ("start", "shuffle"),
     "train": ("precision",),
     "data": ("clips", "validation_clips", "windows_per_clip", "window", "clip_shrink", "drawn_with"),
     "teacher": ("rounded",),
@@ -58,6 +58,9 @@ class StudentOptions:
     """What the input went through: part of the model's name."""
     unshuffle: int = 0
     """Overrides the tier's unshuffle factor (0: the tier's own)."""
+    shuffle: int = 0
+    """Overrides the shuffle factor (0: the unshuffle factor). A larger one makes an upscaler, which reads the small
+    picture; the run then has one degradation, of the factor shuffle / unshuffle."""
     channels: int = 0
     """Overrides the tier's channels (0: the tier's own)."""
     depth: int = -1

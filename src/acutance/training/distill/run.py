@@ -88,15 +88,24 @@ def student_shape(options: RunOptions) -> StudentShape:
             unshuffle=s.unshuffle or base.unshuffle,
             channels=s.channels or base.channels,
             depth=base.depth if s.depth < 0 else s.depth,
+            shuffle=s.shuffle,
         )
     except ModelError as error:
         raise ConfigError(f"{options.name}: {error}") from error
-    # Training pictures have sides that are multiples of ALIGN, and the network takes whole blocks only.
-    if ALIGN % shape.unshuffle or options.data.crop % shape.unshuffle:
+    # Training pictures have sides that are multiples of ALIGN, and the network takes and makes whole blocks only.
+    if ALIGN % shape.shuffle or options.data.crop % shape.shuffle:
+        name = "student.shuffle" if s.shuffle else "student.unshuffle"
         raise ConfigError(
-            f"{options.name}: student.unshuffle must divide {ALIGN} and data.crop ({options.data.crop}), "
-            f"{shape.unshuffle} does not"
+            f"{options.name}: {name} must divide {ALIGN} and data.crop ({options.data.crop}), {shape.shuffle} does not"
         )
+    if shape.upscales:
+        factors = DegradationMix.from_list(options.data.degradations).factors
+        if set(factors) != {shape.scale}:
+            found = ", ".join(f"{factor:g}" for factor in sorted(set(factors)))
+            raise ConfigError(
+                f"{options.name}: an upscaler by {shape.scale:g} learns from pictures of that factor alone, "
+                f"not of {found}"
+            )
     return shape
 
 

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from acutance.errors import ConfigError
+from acutance.luma import luma_from_rgb
 from acutance.training.data.pairs import Batch
 from acutance.training.distill.losses import LOSSES, Prediction
 from acutance.training.distill.options import LossOptions
 from acutance.training.models.students import StudentNet
 from acutance.training.models.teachers import LKDN, SRResNet, Teacher
 
-__all__ = ["DistillationTask"]
+__all__ = ["DistillationTask", "low_luma"]
 
 
 class DistillationTask(nn.Module):
@@ -66,13 +67,14 @@ class DistillationTask(nn.Module):
         degraded = torch.from_numpy(batch.degraded)
         if not isinstance(self.student, StudentNet):
             return Prediction(self._restore(_low(batch)), truth, teacher, degraded=degraded)
+        source = low_luma(_low(batch)) if self.student.shape.upscales else degraded
+        features = self.student.features(source)
         if not self.needs_teacher_features:
-            return Prediction(self.student(degraded), truth, teacher, degraded=degraded)
-        features = self.student.features(degraded)
-        shuffled = nn.functional.pixel_shuffle(features[-1], self.student.shape.unshuffle)
+            return Prediction(degraded + self.student.residual(features), truth, teacher, degraded=degraded)
         with torch.no_grad():
             target = self._teacher[0].module.features(_low(batch))  # type: ignore[operator]
-        return Prediction(degraded + shuffled, truth, teacher, features[-2], target, degraded)
+        out = degraded + self.student.residual(features)
+        return Prediction(out, truth, teacher, features[-2], target, degraded)
 
     def _restore(self, low: Tensor) -> Tensor:
         if self.precision == torch.float32:
@@ -90,6 +92,19 @@ class DistillationTask(nn.Module):
         terms = {name: LOSSES[name](prediction) for name in self.weights}
         loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": loss, **terms}
+
+
+def low_luma(low: Tensor) -> Tensor:
+    """Return the luma of RGB pictures, as an upscaler reads it.
+
+    Args:
+        low: N x 3 x H x W, code values over 255.
+
+    Returns:
+        N x 1 x H x W, 8-bit limited-range code values over 255, not rounded.
+    """
+    luma = luma_from_rgb(low.mul(255).permute(0, 2, 3, 1).numpy())
+    return torch.from_numpy(luma)[:, None].div(255)
 
 
 def _low(batch: Batch) -> Tensor:

@@ -14,6 +14,7 @@ from acutance.luma import luma_from_rgb
 from acutance.metrics import psnr, ssim
 from acutance.training.data.pairs import Pair, PairSet
 from acutance.training.distill.processes import ALONE, Processes
+from acutance.training.distill.task import low_luma
 from acutance.training.models.students import StudentNet
 
 __all__ = [
@@ -64,9 +65,14 @@ def check_teacher(name: str, pairs: PairSet, *, margin_db: float, processes: Pro
 @torch.no_grad()
 def restore_pair(student: nn.Module, pair: Pair) -> Picture:
     """What the student makes of a whole picture: C x H x W float32 code values 0..255, not rounded."""
-    source = pair.degraded if isinstance(student, StudentNet) else pair.low
-    x = torch.from_numpy(codes(source)[None] / np.float32(255))
-    out: Picture = student(x)[0].mul(255).clamp(0, 255).numpy()
+    degraded, low = (torch.from_numpy(codes(picture)[None] / np.float32(255)) for picture in (pair.degraded, pair.low))
+    if not isinstance(student, StudentNet):
+        restored = student(low)
+    elif student.shape.upscales:
+        restored = student(low_luma(low), degraded)
+    else:
+        restored = student(degraded)
+    out: Picture = restored[0].mul(255).clamp(0, 255).numpy()
     return out
 
 
