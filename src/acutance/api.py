@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from acutance._util.closing import Closing
 from acutance.choosing.automatic import AUTO, open_sharpener
+from acutance.errors import UsageError
 from acutance.frame import Frame, Plane
 from acutance.sharpening.base import BaseSession, BaseSharpener, Choice, Look
-from acutance.sharpening.pictures import Order, Pixels
+from acutance.sharpening.pictures import Order, Pixels, enlarge_picture
 from acutance.sharpening.stream import PixelStream, StreamFormat
 from acutance.students.spec import Student
 
@@ -160,7 +161,13 @@ class Sharpener(Closing):
     # -- pictures and frames ------------------------------------------------------------------------------------------
 
     def __call__(
-        self, picture: Pixels, *, out: Pixels | None = None, order: Order = "rgb", scaled_by: float = 1.0
+        self,
+        picture: Pixels,
+        *,
+        out: Pixels | None = None,
+        order: Order = "rgb",
+        scaled_by: float = 1.0,
+        scale: float | None = None,
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Sharpen a picture of full-range code values. Only its luma changes; alpha is kept.
 
@@ -170,14 +177,20 @@ class Sharpener(Closing):
             out: Where the result goes, the same shape and type; it may be ``picture`` itself. A new array without it.
             order: Order of the colours, ``rgb`` or, as OpenCV has it, ``bgr``.
             scaled_by: By how much the picture is known to have been enlarged; 1 where nothing is known.
+            scale: By how much to enlarge the picture: 1, 1.5, 2, 3 or 4. An upscaler takes the small picture and has
+                one factor; other models sharpen the bicubic enlargement. None for the upscaler's own factor, else 1.
 
         Returns:
-            The sharpened picture as an array: ``out``, or a new one of the same shape and type.
+            The sharpened picture as an array: ``out``, or a new one of the same type, in the size that ``scale`` makes.
 
         Raises:
             UsageError: If the picture or ``out`` is of another kind.
             EngineError: If the sharpener is closed.
         """
+        if scale is not None and scale != self._inner.scale:
+            if self._inner.scale > 1:
+                raise UsageError(f"{self._inner.name} enlarges by {self._inner.scale:g}, not by {scale:g}")
+            picture, scaled_by = enlarge_picture(picture, scale), scaled_by * scale
         return self._inner(picture, out=out, order=order, scaled_by=scaled_by)
 
     def frame(self, frame: Frame, *, out: Plane | None = None) -> Frame:

@@ -41,7 +41,8 @@ class Options:
     strength: Annotated[float, tyro.conf.arg(aliases=["-s"])] = 1.0
     """0 (unchanged) to 2; 1 is what the student was trained for."""
     scale: float = 1.0
-    """Resize by this first; 2 makes 1080p of 540p."""
+    """Enlarge by this: 2 makes 1080p of 540p. An upscaler, given by its file, takes the small picture; other models
+    sharpen what was resized."""
     preview: Annotated[str | None, tyro.conf.arg(metavar="TIME")] = None
     """Only so long an excerpt, as a split view, to look at first: 5s."""
     split: bool = False

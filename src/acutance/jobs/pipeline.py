@@ -96,8 +96,14 @@ def sharpen_image(
     quality: of JPEG, WebP and AVIF, 1 to 100. Raises what :func:`read_image` and :func:`write_image` raise.
     """
     started = time.monotonic()
-    image = scale_image(read_image(source), scale, name=source)
-    pixels = sharpener(image.pixels, scaled_by=max(scale, 1.0))
+    small = read_image(source)
+    if upscaling(sharpener, scale):
+        size = sharpener.output_size(small.width, small.height)
+        image = scale_image(small, sharpener.scale, name=source, size=size)
+        pixels = sharpener(small.pixels)
+    else:
+        image = scale_image(small, scale, name=source)
+        pixels = sharpener(image.pixels, scaled_by=max(scale, 1.0))
     choices = [sharpener.choice] if sharpener.choice else []
     if split:
         _join_halves(image.pixels, pixels, int(np.iinfo(pixels.dtype).max))
@@ -156,10 +162,12 @@ def sharpen_video(
         raise UsageError(f"a segment has at least 1 frame, not {segment_frames}")
     started = time.monotonic()
     with ExitStack() as stack:
+        read_scale = 1.0 if upscaling(sharpener, scale) else scale
         reader = stack.enter_context(
-            open_reader(source, scale=scale, start=start, duration=duration, threads=video_threads)
+            open_reader(source, scale=read_scale, start=start, duration=duration, threads=video_threads)
         )
         total = _frames_expected(reader, start, duration)
+        width, height = sharpener.output_size(reader.width, reader.height)
         if not isinstance(target, str | Path):
             if resume:
                 raise UsageError("a job that writes a stream cannot be resumed; resuming needs a file")
@@ -169,13 +177,13 @@ def sharpen_video(
             if reader.info.rotation:
                 notes.append(f"a Y4M stream cannot say that the picture is turned by {reader.info.rotation} degrees")
             return JobReport(
-                str(source), "-", frames, reader.width, reader.height, time.monotonic() - started, reader.damaged,
+                str(source), "-", frames, width, height, time.monotonic() - started, reader.damaged,
                 notes, session.totals, session.choices,
             )  # fmt: skip
         begun = unfinished(target) if resume else None
         writer = SegmentedVideoWriter(
             target, reader, folder=job_folder(target), encoder=encoder, crf=crf, bitrate=bitrate, preset=preset,
-            audio=audio, threads=video_threads,
+            audio=audio, threads=video_threads, width=width, height=height,
             overwrite=overwrite or (begun is not None and begun.overwrite),
         )  # fmt: skip
         identity = job_identity(
@@ -197,8 +205,8 @@ def sharpen_video(
             str(source),
             str(target),
             frames,
-            reader.width,
-            reader.height,
+            width,
+            height,
             time.monotonic() - started,
             ended["damaged"],
             [*ended["notes"], *writer.notes, *journal.notes],
@@ -290,13 +298,12 @@ def run_stages(
                 sharp = frame if frame.interlaced else session.frame(frame)
             else:
                 canvas = new_frame(frame)
-                if frame.interlaced:
-                    np.copyto(canvas.luma, frame.luma, casting="no")
-                else:
-                    session.frame(frame, out=canvas.luma)
+                made = sharpener.enlarged(frame) if frame.interlaced else session.frame(frame, out=canvas.luma)
+                _copy_planes(made, canvas)
                 sharp = canvas
             if split:
-                _join_halves(frame.luma, sharp.luma, luma_limits(frame.bit_depth, full_range=frame.full_range)[1])
+                before = sharpener.enlarged(frame)
+                _join_halves(before, sharp.luma, luma_limits(frame.bit_depth, full_range=frame.full_range)[1])
             encoding.put(sharp)
             done += 1
             progress(done, total)
@@ -304,6 +311,13 @@ def run_stages(
         if resumed is not None:
             resumed.end(done, session)
     return done, session
+
+
+def upscaling(sharpener: BaseSharpener, scale: float) -> bool:
+    """Return True if the sharpener enlarges by itself. Raises UsageError if it does so by another factor."""
+    if sharpener.scale > 1 and scale not in (1.0, sharpener.scale):
+        raise UsageError(f"{sharpener.name} enlarges by {sharpener.scale:g}, not by {scale:g}")
+    return sharpener.scale > 1
 
 
 def _frames_expected(reader: VideoReader, start: float, duration: float | None) -> int:

@@ -30,14 +30,15 @@ def scaled_size(width: int, height: int, scale: float, *, multiple: int = 1) -> 
     return scaled(width), scaled(height)
 
 
-def scale_image(image: Image, scale: float, *, name: str | Path) -> Image:
+def scale_image(image: Image, scale: float, *, name: str | Path, size: tuple[int, int] | None = None) -> Image:
     """The picture and its alpha, resized; itself where ``scale`` is 1.
 
-    name: what messages call it. Raises UsageError for the scale, UnsupportedMediaError for an absurd size.
+    name: what messages call it. size: width and height of the result; None for what ``scale`` makes.
+    Raises UsageError for the scale, UnsupportedMediaError for an absurd size.
     """
     if scale == 1.0:
         return image
-    size = scaled_size(image.width, image.height, scale)
+    size = scaled_size(image.width, image.height, scale) if size is None else size
     check_dimensions(name, *size)
     pixels = image.pixels
     channels = [pixels] if pixels.ndim == 2 else [pixels[..., c] for c in range(pixels.shape[2])]

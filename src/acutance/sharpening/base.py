@@ -136,6 +136,19 @@ class BaseSharpener(Closing):
             raise UsageError(f"{self.name} is one student: there is nothing to choose")
 
     @property
+    def scale(self) -> float:
+        """By how much the output is larger than the input: above 1 if the model is an upscaler."""
+        return 1.0
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height of the output for an input of that size."""
+        return width, height
+
+    def enlarged(self, frame: Frame) -> Plane:
+        """Return the frame's luma in the size of the output, not sharpened."""
+        return frame.luma
+
+    @property
     def tiers(self) -> tuple[str, ...]:
         """Tiers that a session can switch to, the most expensive first; ``("",)`` for a single student."""
         return ("",)

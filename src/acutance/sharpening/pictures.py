@@ -1,19 +1,21 @@
 """Pictures of other libraries as arrays: numpy, the buffer protocol, DLPack; RGB, BGR, RGBA, BGRA, grey."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from acutance.engine.base import as_array, describe
+from acutance.engine.enlargement import enlarge
 from acutance.errors import UsageError
 from acutance.luma import add_luma_residual, luma_from_rgb
+from acutance.students.spec import StudentShape
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer  # known to type checkers without being installed
 
-__all__ = ["Order", "Picture", "Pixels", "Samples", "SupportsDLPack"]
+__all__ = ["Order", "Picture", "Pixels", "Samples", "SupportsDLPack", "enlarge_picture"]
 
 Order = Literal["rgb", "bgr"]
 """Order of the colours in a pixel. OpenCV has ``bgr``. A fourth channel is alpha in both."""
@@ -42,7 +44,7 @@ class Picture:
 
     Attributes:
         samples: H x W (grey), H x W x 3, or H x W x 4 (alpha last); uint8 or uint16; read where it lies.
-        out: Same shape and type; may be ``samples`` itself.
+        out: Same shape and type, or larger for an upscaler; may be ``samples`` itself.
         order: Order of the colours.
     """
 
@@ -51,8 +53,14 @@ class Picture:
     order: Order
 
     @classmethod
-    def of(cls, picture: object, out: object, order: Order) -> "Picture":
+    def of(cls, picture: object, out: object, order: Order, shape: StudentShape | None = None) -> "Picture":
         """Check a picture and where its result goes.
+
+        Args:
+            picture: What :class:`Picture` calls samples.
+            out: Where the result goes; None for a new array.
+            order: Order of the colours.
+            shape: The student's, which makes the result larger if it is an upscaler.
 
         Raises:
             UsageError: If either is not what :class:`Picture` says.
@@ -64,12 +72,16 @@ class Picture:
             raise UsageError(f"a picture is a uint8 or uint16 array, not {describe(samples)}")
         if samples.ndim not in (2, 3) or samples.shape[2:] not in ((), (3,), (4,)) or samples.size == 0:
             raise UsageError(f"a picture is H x W, H x W x 3 or H x W x 4, not of shape {samples.shape}")
+        size = samples.shape[:2] if shape is None else tuple(shape.output_length(side) for side in samples.shape[:2])
+        expected = (*size, *samples.shape[2:])
         if out is None:
-            fresh: Any = np.empty(samples.shape, samples.dtype)
+            fresh: Any = np.empty(expected, samples.dtype)
             return cls(samples, fresh, order)
         target: Any = as_array(out)
-        if not isinstance(target, np.ndarray) or target.shape != samples.shape or target.dtype != samples.dtype:
-            raise UsageError(f"out must be {describe(samples)}, not {describe(target)}")
+        if not isinstance(target, np.ndarray) or target.shape != expected or target.dtype != samples.dtype:
+            raise UsageError(
+                f"out must be an array of shape {expected} and type {samples.dtype}, not {describe(target)}"
+            )
         if not target.flags.writeable:
             raise UsageError("out is read-only")
         return cls(samples, target, order)
@@ -103,3 +115,26 @@ class Picture:
             self.out[..., 3] = self.samples[..., 3]
         self.out[..., :3] = sharp
         return self.out
+
+
+_FACTORS = {1.5: (2, 3), 2.0: (1, 2), 3.0: (1, 3), 4.0: (1, 4)}
+
+
+def enlarge_picture(picture: object, scale: float) -> Samples:
+    """Return a picture enlarged with the bicubic filter that the students' inputs were enlarged with.
+
+    Args:
+        picture: H x W, H x W x 3 or H x W x 4, uint8 or uint16.
+        scale: 1.5, 2, 3 or 4.
+
+    Raises:
+        UsageError: If the scale or the picture is another one.
+    """
+    if scale not in _FACTORS:
+        raise UsageError(f"scale must be 1, 1.5, 2, 3 or 4, not {scale:g}")
+    checked = Picture.of(picture, None, "rgb")
+    if checked.grey:
+        return enlarge(checked.samples, *_FACTORS[scale], checked.bit_depth)
+    channels = [checked.samples[..., channel] for channel in range(checked.samples.shape[2])]
+    stacked: Any = np.stack([enlarge(channel, *_FACTORS[scale], checked.bit_depth) for channel in channels], axis=-1)
+    return cast("Samples", stacked)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from acutance.engine import TILE_ENGINES, Engine, Session, TileOptions, open_engine
 from acutance.errors import UsageError
 from acutance.frame import Frame, Plane
+from acutance.luma import add_luma_residual
 from acutance.sharpening.base import BaseSession, BaseSharpener, Look, check_look
 from acutance.sharpening.pictures import Order, Picture, Pixels
 from acutance.students.bundled import find_student
@@ -89,6 +90,22 @@ class FrameSharpener(BaseSharpener):
         """The looks that the student has."""
         return ("faithful",)
 
+    @property
+    def scale(self) -> float:
+        """By how much the output is larger than the input: above 1 if the student is an upscaler."""
+        return self.student.spec.shape.scale
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height of the output for an input of that size."""
+        shape = self.student.spec.shape
+        return shape.output_length(width), shape.output_length(height)
+
+    def enlarged(self, frame: Frame) -> Plane:
+        """Return the frame's luma in the size of the output, not sharpened."""
+        if self.scale == 1:
+            return frame.luma
+        return self.engine.process(frame.luma, strength=0.0, bit_depth=frame.bit_depth, full_range=frame.full_range)
+
     def identity(self) -> str:
         """Return the student's name and a digest of its weights."""
         found = hashlib.sha256(repr(self.student.spec.shape).encode())
@@ -109,7 +126,9 @@ class FrameSharpener(BaseSharpener):
     ) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Sharpen a picture; see :meth:`acutance.Sharpener.__call__`."""
         self._check_open()
-        checked = Picture.of(picture, out, order)
+        checked = Picture.of(picture, out, order, self.student.spec.shape)
+        if self.scale > 1:
+            return self._upscale(checked)
         if self.strength == 0.0:
             return checked.copy()
         if not checked.grey:
@@ -126,13 +145,43 @@ class FrameSharpener(BaseSharpener):
             checked.out[...] = sharp
         return checked.out
 
+    def _upscale(self, picture: Picture) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Enlarge every channel, and add the student's residual to the colours."""
+
+        def process(plane: Plane, strength: float) -> Plane:
+            return self.engine.process(plane, strength=strength, bit_depth=picture.bit_depth, full_range=True)
+
+        if picture.grey:
+            picture.out[...] = process(picture.samples, self.strength)
+            return picture.out
+        for channel in range(picture.samples.shape[2]):
+            picture.out[..., channel] = process(picture.samples[..., channel], 0.0)
+        if self.strength > 0:
+            residual = self.engine.residual(picture.luma) * np.float32(self.strength)
+            picture.out[..., :3] = add_luma_residual(picture.out[..., :3], residual)
+        return picture.out
+
     def frame(self, frame: Frame, *, out: Plane | None = None) -> Frame:
         """Sharpen a video frame by itself, all of it; see :meth:`acutance.Sharpener.frame`."""
         self._check_open()
         luma = self.engine.process(
             frame.luma, strength=self.strength, bit_depth=frame.bit_depth, full_range=frame.full_range, out=out
         )
-        return frame.with_luma(luma)
+        return self.finish(frame, luma)
+
+    def finish(self, frame: Frame, luma: Plane) -> Frame:
+        """Return the frame with its new luma; an upscaler enlarges the chroma to fit it, by the same bicubic filter."""
+        if self.scale == 1 or frame.chroma is None:
+            return replace(frame, luma=luma, scaled_by=frame.scaled_by * self.scale)
+        planes = []
+        for plane in frame.chroma:
+            rows, columns = (
+                -(-after // round(before / samples))  # 1 or 2 luma samples for each of chroma
+                for before, samples, after in zip(frame.luma.shape, plane.shape, luma.shape, strict=True)
+            )
+            large = self.engine.process(plane, strength=0.0, bit_depth=frame.bit_depth, full_range=True)
+            planes.append(large[:rows, :columns])
+        return replace(frame, luma=luma, chroma=(planes[0], planes[1]), scaled_by=frame.scaled_by * self.scale)
 
     def session(self, *, tile_budget: float | None = None, time_budget: float | None = None) -> "FrameSession":
         """Open a session on the frames of one video; see :meth:`acutance.Sharpener.session`."""
@@ -176,7 +225,7 @@ class FrameSession(BaseSession):
         )
         self._counts = self._session.counts
         self._totals += self._counts
-        return frame.with_luma(luma)
+        return self._sharpener.finish(frame, luma)
 
     def reset(self) -> None:
         """Forget the last frame. ``totals`` keeps counting."""
