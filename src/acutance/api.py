@@ -115,6 +115,15 @@ class Sharpener(Closing):
         return self._inner.engine_name
 
     @property
+    def scale(self) -> float:
+        """By how much the output is larger than the input: above 1 if the model is an upscaler."""
+        return self._inner.scale
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the width and height of the output for an input of that size, such as to allocate ``out``."""
+        return self._inner.output_size(width, height)
+
+    @property
     def strength(self) -> float:
         """How much is sharpened, 0 to 2. A new value holds from the next picture or frame on, in open sessions too.
 

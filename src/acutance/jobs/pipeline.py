@@ -302,7 +302,7 @@ def run_stages(
                 _copy_planes(made, canvas)
                 sharp = canvas
             if split:
-                before = sharpener.enlarged(frame)
+                before = frame.luma if sharpener.scale == 1 else sharpener.enlarged(frame)
                 _join_halves(before, sharp.luma, luma_limits(frame.bit_depth, full_range=frame.full_range)[1])
             encoding.put(sharp)
             done += 1
