@@ -295,14 +295,23 @@ def run_stages(
             if resumed is not None and (cut := resumed.before(frame, done, session)) is not None:
                 encoding.put(cut)
             if new_frame is None:
-                sharp = frame if frame.interlaced else session.frame(frame)
+                sharp = (
+                    session.frame(frame)
+                    if not frame.interlaced
+                    else frame
+                    if sharpener.scale == 1
+                    else sharpener.enlarged(frame)
+                )
             else:
                 canvas = new_frame(frame)
-                made = sharpener.enlarged(frame) if frame.interlaced else session.frame(frame, out=canvas.luma)
-                _copy_planes(made, canvas)
+                if frame.interlaced:
+                    made = frame if sharpener.scale == 1 else sharpener.enlarged(frame)
+                else:
+                    made = session.frame(frame, out=canvas.luma)
+                _copy_planes(made, canvas, chroma=sharpener.scale > 1)
                 sharp = canvas
             if split:
-                before = frame.luma if sharpener.scale == 1 else sharpener.enlarged(frame)
+                before = frame.luma if sharpener.scale == 1 else sharpener.enlarged(frame).luma
                 _join_halves(before, sharp.luma, luma_limits(frame.bit_depth, full_range=frame.full_range)[1])
             encoding.put(sharp)
             done += 1
@@ -329,6 +338,19 @@ def _frames_expected(reader: VideoReader, start: float, duration: float | None) 
     if start == 0 and duration is None and info.frame_count:
         return info.frame_count
     return max(1, round(min(spans) * float(info.average_rate))) if spans else 0
+
+
+def _copy_planes(frame: Frame, canvas: Frame, *, chroma: bool) -> None:
+    """Write the planes of a frame to a canvas, except those that lie there already.
+
+    chroma: False if the canvas was made with the frame's chroma.
+    """
+    planes = [(frame.luma, canvas.luma)]
+    if chroma and frame.chroma is not None and canvas.chroma is not None:
+        planes += zip(frame.chroma, canvas.chroma, strict=True)
+    for plane, target in planes:
+        if not np.may_share_memory(plane, target):
+            np.copyto(target, plane, casting="no")
 
 
 def _join_halves(before: Plane, after: Plane, white: int) -> None:

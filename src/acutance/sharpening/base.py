@@ -144,9 +144,9 @@ class BaseSharpener(Closing):
         """Return the width and height of the output for an input of that size."""
         return width, height
 
-    def enlarged(self, frame: Frame) -> Plane:
-        """Return the frame's luma in the size of the output, not sharpened."""
-        return frame.luma
+    def enlarged(self, frame: Frame) -> Frame:
+        """Return the frame in the size of the output, not sharpened."""
+        return frame
 
     @property
     def tiers(self) -> tuple[str, ...]:

@@ -100,11 +100,12 @@ class FrameSharpener(BaseSharpener):
         shape = self.student.spec.shape
         return shape.output_length(width), shape.output_length(height)
 
-    def enlarged(self, frame: Frame) -> Plane:
-        """Return the frame's luma in the size of the output, not sharpened."""
+    def enlarged(self, frame: Frame) -> Frame:
+        """Return the frame in the size of the output, not sharpened."""
         if self.scale == 1:
-            return frame.luma
-        return self.engine.process(frame.luma, strength=0.0, bit_depth=frame.bit_depth, full_range=frame.full_range)
+            return frame
+        luma = self.engine.process(frame.luma, strength=0.0, bit_depth=frame.bit_depth, full_range=frame.full_range)
+        return self.finish(frame, luma)
 
     def identity(self) -> str:
         """Return the student's name and a digest of its weights."""
