@@ -95,6 +95,7 @@ def train(
     started = time.monotonic()
     sums: dict[str, float] = {}
     count = 0
+    shared = processes.shared(task)
     part = processes.share(data.batch)
     share = (part.stop - part.start) / data.batch
     feed = batch_feed(
@@ -107,10 +108,9 @@ def train(
                 rate = learning_rate(step, options.optimizer.lr, schedule)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                terms = task(batch)
+                terms = shared(batch)
                 optimizer.zero_grad()
-                terms["loss"].backward()
-                means = processes.average(student.parameters(), terms, share=share)
+                means = processes.backward(terms, share=share)
                 if options.optimizer.clip_norm > 0:
                     nn.utils.clip_grad_norm_(student.parameters(), options.optimizer.clip_norm)
                 optimizer.step()

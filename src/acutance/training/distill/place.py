@@ -8,22 +8,30 @@ from acutance.errors import UsageError
 
 __all__ = ["Place", "find_place"]
 
-# torchrun and most others; then MPI, which `accelerate launch --cpu` starts several processes by. How many there are
-# comes first: it tells which of them has started this process.
+# torchrun and most others; then MPI, which `accelerate launch --cpu` starts several processes by. The variable for the
+# number of processes comes first: it tells which of them has started this process.
 _LAUNCHERS = (
     ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
     ("PMI_SIZE", "PMI_RANK", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
-    ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_SIZE"),
 )
 _PORTS = 65536
 
 
 @dataclass(frozen=True)
 class Place:
-    """rank: of this process, of ``size`` on all machines. local_rank, local_size: the same on this machine.
-    address, port: where all meet. launcher_listens: the launcher keeps the store there, else rank 0 does.
-    restarts: the launcher may start the processes again by itself when one has failed."""
+    """One process among those of a run.
+
+    Attributes:
+        rank: of this process, from 0.
+        size: number of processes on all machines.
+        local_rank: of this process on its machine, from 0.
+        local_size: number of processes on this machine.
+        address: host name or address where all meet.
+        port: where all meet.
+        launcher_listens: True if the launcher listens there, and not rank 0.
+        restarts: True if the launcher starts the processes again when one has failed.
+    """
 
     rank: int = 0
     size: int = 1
@@ -39,13 +47,16 @@ class Place:
 
 
 def find_place(environment: Mapping[str, str] = os.environ) -> Place:
-    """Read the variables of torchrun (``RANK``, ``WORLD_SIZE``, ``LOCAL_RANK``, ``MASTER_ADDR``, ``MASTER_PORT``) or
-    those of MPI in their stead; a process that nobody launched among others is alone.
+    """Read the variables of torchrun (``RANK``, ``WORLD_SIZE``, ...) or MPI.
 
-    Raises UsageError for what is missing or makes no sense.
+    Returns:
+        The place of this process; that of a lone process if the environment names none.
+
+    Raises:
+        UsageError: a variable is missing or has a value out of range.
     """
     if "RANK" in environment and "WORLD_SIZE" not in environment:
-        raise UsageError("the environment has RANK but not WORLD_SIZE, which says how many processes there are")
+        raise UsageError("the environment has RANK but not WORLD_SIZE, the number of processes")
     restarts = environment.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
     names = next((names for names in _LAUNCHERS if names[0] in environment), None)
     if names is None:
@@ -57,11 +68,11 @@ def find_place(environment: Mapping[str, str] = os.environ) -> Place:
     rank = _number(environment, of_rank, below=size)
     address = environment.get("MASTER_ADDR", "").strip()
     if not address:
-        raise UsageError(f"the environment has {of_size}={size} but not MASTER_ADDR, which says where they meet")
+        raise UsageError(f"the environment has {of_size}={size} but not MASTER_ADDR, the address of rank 0")
     return Place(
         rank,
         size,
-        # Without them a process takes itself for the only one on its machine: it prepares its data, and no one waits.
+        # Without these a process takes itself for the only one on its machine, and prepares its data itself.
         _number(environment, of_local_rank, below=size) if of_local_rank in environment else 0,
         _number(environment, of_local_size, below=size + 1, least=1) if of_local_size in environment else 1,
         address,
@@ -81,5 +92,5 @@ def _number(environment: Mapping[str, str], name: str, *, below: int | None, lea
     except ValueError:
         value = least - 1
     if value < least or (below is not None and value >= below):
-        raise UsageError(f"{name}={text!r} in the environment makes no sense; accepted: {accepted}")
+        raise UsageError(f"{name}={text!r} in the environment is out of range; accepted: {accepted}")
     return value
