@@ -13,9 +13,7 @@ is installed: the share of characters read wrong. Writes benchmarks/results/harm
 import argparse
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -26,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from _calls.text import distance, read_page
 from _results import add_update_option, load_json, save_json, update_between, versions_of
 from _speed.clips import slide_show
 from _speed.setting import TEST_CLIPS, VAL_CLIPS
@@ -271,31 +270,9 @@ def _error_rate(pictures: Sequence[Rgb], pages: Sequence[tuple[Rgb, str]]) -> fl
     """Share of characters that would have to be changed, in per cent."""
     wrong = total = 0
     for picture, (_, said) in zip(pictures, pages, strict=True):
-        wrong += _distance(_read(picture), " ".join(said.split()))
+        wrong += distance(" ".join(read_page(picture, "tesseract").split()), " ".join(said.split()))
         total += len(said)
     return round(100 * wrong / total, 2)
-
-
-def _read(picture: Rgb) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "page.png"
-        Image.fromarray(picture).save(path)
-        command = ["tesseract", str(path), "-", "--psm", "6", "-l", "eng"]
-        # Its four threads wait for each other more than they work.
-        one_thread = {**os.environ, "OMP_THREAD_LIMIT": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=one_thread)
-        return " ".join(done.stdout.split())
-
-
-def _distance(first: str, second: str) -> int:
-    """Levenshtein's."""
-    row = np.arange(len(second) + 1)
-    letters = np.frombuffer(second.encode("utf-32-le"), np.uint32)
-    for number, letter in enumerate(first, start=1):
-        new = np.minimum(row[1:] + 1, row[:-1] + (letters != ord(letter)))
-        out = np.concatenate([[number], new])
-        row = np.minimum.accumulate(out - np.arange(len(out))) + np.arange(len(out))  # insertions
-    return int(row[-1])
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------

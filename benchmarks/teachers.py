@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from _calls import TEST_CLIPS, VAL_CLIPS, Truth, read_truth
+from _calls.ladder import TEST_CLIPS, VAL_CLIPS, Truth, read_truth
 from _results import add_update_option, load_json, save_json, update_between, versions_of
 from acutance.cli.exit_codes import exit_code
 from acutance.degrade import Yuv420, encode_decode, resize, rgb_from_yuv420

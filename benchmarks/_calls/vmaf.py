@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from _calls import Luma
+from _calls.clips import Luma
 from acutance.errors import EngineError
 
 __all__ = ["MODEL", "find_ffmpeg", "vmaf"]

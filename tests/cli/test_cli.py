@@ -421,6 +421,8 @@ def test_a_demonstration_leaves_video_picture_and_figures(shoot, tmp_path: Path)
     assert code == 0
     result = json.loads((tmp_path / "d" / "result.json").read_text())
     assert f"{result['psnr_after']:.2f} dB" in out
+    assert f"acutance {result['acutance_after']:.3f}, coherence {result['coherence_after']:.3f}" in out
+    assert f"{100 * result['restored']:.0f} % of the lost acutance restored" in out
     assert Image.open(tmp_path / "d" / "before-after.png").width > 1000
     assert (tmp_path / "d" / "before-after.mp4").stat().st_size > 10_000
     assert shoot("demo", "--duration", "0.3", "-o", "d")[0] == 8

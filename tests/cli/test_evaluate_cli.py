@@ -84,6 +84,21 @@ def test_video_against_its_reference(tmp_path: Path, model: str, capsys: pytest.
     assert "fast-clean-x2" in capsys.readouterr().out
 
 
+def test_acutance_and_the_share_restored_are_reported(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = make_clip(tmp_path / "a.mp4", size=(96, 80))
+    bad, out = make_clip(tmp_path / "b.mp4", size=(96, 80), options={"crf": "40"}), tmp_path / "o.json"
+    words = ["evaluate", str(bad), "--reference", str(truth), "--model", model, "--json", str(out)]
+    assert main(words) == 0
+    table = json.loads(out.read_text())
+    before, after = table["before"], table["after"]["fast-clean-x2"]
+    share = (after["acutance"] - before["acutance"]) / (1 - before["acutance"])
+    printed = capsys.readouterr().out
+    assert f"{after['acutance']:.3f}      {after['coherence']:.3f}" in printed
+    assert f"{100 * share:.0f} %" in printed
+
+
 def test_picture_without_reference_shows_the_change(
     folder: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """Evaluation of videos and pictures as they are: with a truth, and without."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from acutance.errors import NotMediaError, UsageError
 from acutance.evaluate.video import evaluate_video
 from acutance.io import VideoReader
-from acutance.metrics import psnr, ssim
+from acutance.metrics import acutance, psnr, ssim
 from acutance.sharpening.single import FrameSharpener
 from io_clips import make_clip
 from small_students import Rgb, sharpening_student
@@ -41,6 +42,32 @@ def test_figures_are_the_mean_over_frames_of_luma(tmp_path: Path) -> None:
     assert result.before is not None
     assert result.before.psnr_y == pytest.approx([psnr(b, a) for b, a in pairs], abs=1e-3)
     assert result.before.mean_ssim_y == pytest.approx(np.mean([ssim(b, a) for b, a in pairs]), abs=1e-5)
+
+
+def test_acutance_is_that_of_all_frames(tmp_path: Path, sharpener: FrameSharpener) -> None:
+    truth = make_clip(tmp_path / "a.mp4", size=(96, 80))
+    bad = make_clip(tmp_path / "b.mp4", size=(96, 80), options={"crf": "40"})
+    with VideoReader(truth) as one, VideoReader(bad) as two:
+        pairs = [(b.luma.copy(), a.luma.copy()) for a, b in zip(one, two, strict=True)]
+    result = evaluate_video(bad, reference=truth, sharpeners={"s": sharpener})
+    expected = acutance([b for b, _ in pairs], [a for _, a in pairs])
+    assert result.before is not None
+    assert result.before.acutance is not None
+    assert result.before.acutance.acutance == pytest.approx(expected.acutance, abs=1e-5)
+    assert result.before.to_dict()["coherence"] == pytest.approx(expected.coherence, abs=1e-5)
+    sharp = result.after["s"].acutance
+    assert sharp is not None
+    lost = 1 - expected.acutance
+    assert result.after["s"].restored(result.before) == pytest.approx((sharp.acutance - 1 + lost) / lost, abs=1e-4)
+
+
+def test_frames_smaller_than_a_window_have_no_acutance(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "a.mp4")
+    result = evaluate_video(clip, reference=clip)
+    assert result.before is not None
+    assert result.before.acutance is None
+    assert result.before.to_dict()["acutance"] is None
+    assert math.isnan(result.before.restored(result.before))
 
 
 def test_each_model_is_measured_before_and_after(tmp_path: Path, sharpener: FrameSharpener) -> None:

@@ -57,15 +57,26 @@ def run(options: Options) -> int:
         progress.event("done", psnr_before=result.psnr_before, psnr_after=result.psnr_after, video=result.video)
     out = sys.stderr if options.progress == "json" else sys.stdout
     (width, height), (low_width, low_height) = result.size, result.call_size
+    before = _figures(result.psnr_before, result.ssim_before, result.acutance_before, result.coherence_before)
+    restored = "" if result.restored is None else f", {100 * result.restored:.0f} % of the lost acutance restored"
     print(
         f"call:      {width}x{height} sent as {low_width}x{low_height} H.264 at {result.kbps:.0f} kbit/s, "
         f"{result.frames} frames (every fifth measured)\n"
-        f"received:  {result.psnr_before:.2f} dB PSNR, {result.ssim_before:.4f} SSIM (luma, against the truth)\n"
-        f"sharpened: {result.psnr_after:.2f} dB PSNR, {result.ssim_after:.4f} SSIM with {result.model}\n"
+        f"received:  {before} "
+        "(luma, against the truth)\n"
+        f"sharpened: {_figures(result.psnr_after, result.ssim_after, result.acutance_after, result.coherence_after)} "
+        f"with {result.model}\n"
         f"gain:      {result.psnr_after - result.psnr_before:+.2f} dB, "
-        f"{result.ssim_after - result.ssim_before:+.4f}\n"
+        f"{result.ssim_after - result.ssim_before:+.4f}{restored}\n"
         f"look at:   {result.picture}\n"
         f"           {result.video}",
         file=out,
     )
     return 0
+
+
+def _figures(psnr: float, ssim: float, acutance: float | None, coherence: float | None) -> str:
+    text = f"{psnr:.2f} dB PSNR, {ssim:.4f} SSIM"
+    if acutance is None or coherence is None:
+        return text
+    return f"{text}, acutance {acutance:.3f}, coherence {coherence:.3f}"

@@ -1,6 +1,7 @@
 """``acutance evaluate``."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from acutance.evaluate.quality import SetResult
     from acutance.evaluate.restorers import Restorer
     from acutance.evaluate.sheet import CropCollector
-    from acutance.evaluate.video import VideoResult
+    from acutance.evaluate.video import FrameQuality, VideoResult
     from acutance.io import AtomicOutput
     from acutance.sharpening.base import BaseSharpener
     from acutance.training.data.folders import ImageFolder
@@ -307,16 +308,28 @@ def _as_grey(collector: "CropCollector") -> Any:
     return observe
 
 
+def _truth_row(name: str, quality: "FrameQuality", received: "FrameQuality | None") -> list[str]:
+    """Return a row of figures against the truth; with gains where the input's figures are given."""
+    sharp = quality.acutance
+    row = [name, f"{quality.mean_psnr_y:.2f}", f"{quality.mean_ssim_y:.4f}"]
+    row += ["–", "–"] if sharp is None else [f"{sharp.acutance:.3f}", f"{sharp.coherence:.3f}"]
+    if received is None:
+        return [*row, "", ""]
+    share = quality.restored(received)
+    gain = quality.mean_psnr_y - received.mean_psnr_y
+    return [*row, f"{gain:+.2f} dB", "–" if math.isnan(share) else f"{100 * share:.0f} %"]
+
+
 def _file_report(result: "VideoResult") -> str:
     from acutance.evaluate.table import render
 
     parts = [f"{Path(result.target).name}, {result.width}x{result.height}, {_count(result.frames, 'frame')}, on luma"]
     if result.before is not None:
-        rows = [["as it is", f"{result.before.mean_psnr_y:.2f}", f"{result.before.mean_ssim_y:.4f}", ""]]
-        for name, quality in result.after.items():
-            gain = quality.mean_psnr_y - result.before.mean_psnr_y
-            rows.append([name, f"{quality.mean_psnr_y:.2f}", f"{quality.mean_ssim_y:.4f}", f"{gain:+.2f} dB"])
-        parts += ["", render(["against the reference", "PSNR", "SSIM", "gain"], rows)]
+        rows = [_truth_row("as it is", result.before, None)]
+        rows += [_truth_row(name, quality, result.before) for name, quality in result.after.items()]
+        heads = ["against the reference", "PSNR", "SSIM", "acutance", "coherence", "gain", "restored"]
+        parts += ["", render(heads, rows)]
+        parts += ["", "restored: share of the lost acutance"] if result.after else []
     if result.change:
         rows = []
         for name, change in result.change.items():

@@ -1,6 +1,7 @@
 """The demonstration: send a clip through a call of few bits, sharpen it, and compare it with the truth."""
 
 import json
+import math
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from acutance.frame import ColourRange, Frame, luma_limits
 from acutance.io import VideoReader, VideoWriter, Y4MWriter
 from acutance.io.files import AtomicOutput
 from acutance.jobs.pipeline import Progress
-from acutance.metrics import psnr, ssim
+from acutance.metrics import AcutanceMeter, TruthWindows, psnr, restored_share, ssim
 from acutance.sharpening.base import BaseSharpener
 
 __all__ = ["DemoResult", "run_demo"]
@@ -41,6 +42,11 @@ class DemoResult:
         psnr_after: PSNR of the sharpened luma.
         ssim_before: SSIM of the received luma.
         ssim_after: SSIM of the sharpened luma.
+        acutance_before: acutance of the received luma over the measured frames; None where the truth has no detail.
+        acutance_after: acutance of the sharpened luma.
+        coherence_before: coherence of the received luma, 0 to 1.
+        coherence_after: coherence of the sharpened luma.
+        restored: share of the lost acutance that is restored; None where nothing was lost.
     """
 
     video: str
@@ -55,6 +61,11 @@ class DemoResult:
     psnr_after: float
     ssim_before: float
     ssim_after: float
+    acutance_before: float | None
+    acutance_after: float | None
+    coherence_before: float | None
+    coherence_after: float | None
+    restored: float | None
 
 
 def run_demo(
@@ -105,6 +116,7 @@ def run_demo(
         _counted(low, progress, 0, total), codec="h264", bitrate_kbps=bitrate_kbps, frame_rate=float(rate)
     )
     received, sharpened, figures = [], [], []
+    meters = AcutanceMeter(), AcutanceMeter()
     with sharpener.session() as session:
         for index, frame in enumerate(call.frames):
             before = scaled(frame, width, height)
@@ -116,9 +128,13 @@ def run_demo(
                 figures.append(
                     [measure(f.luma, truth[index].luma) for measure in (psnr, ssim) for f in (before, after)]
                 )
+                windows = TruthWindows(truth[index].luma)
+                for meter, version in zip(meters, (before, after), strict=True):
+                    meter.add(version.luma, windows)
             progress(len(truth) + index + 1, total)
         chosen = [c.student for c in session.choices if c.student]
     psnr_before, psnr_after, ssim_before, ssim_after = (float(v) for v in np.mean(figures, axis=0))
+    sharp_before, sharp_after = (meter.result() for meter in meters)
     frames = _counted(_sweep(received, sharpened, clip), progress, 2 * len(truth), total)
     _write_video(frames, video, clip, overwrite=overwrite)
     result = DemoResult(
@@ -134,6 +150,11 @@ def run_demo(
         psnr_after=psnr_after,
         ssim_before=ssim_before,
         ssim_after=ssim_after,
+        acutance_before=_finite(sharp_before.acutance),
+        acutance_after=_finite(sharp_after.acutance),
+        coherence_before=_finite(sharp_before.coherence),
+        coherence_after=_finite(sharp_after.coherence),
+        restored=_finite(restored_share(sharp_after.acutance, sharp_before.acutance)),
     )
     middle = len(truth) // 2
     names = (
@@ -147,6 +168,10 @@ def run_demo(
     with AtomicOutput(result_file, overwrite=overwrite) as output:
         output.temporary.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _counted(frames: Iterable[Yuv420], progress: Progress, done: int, total: int) -> Iterator[Yuv420]:

@@ -1,4 +1,4 @@
-"""A comparison sheet: the most telling crops, before, after, teacher and truth side by side, as one picture."""
+"""Comparison sheets: the crops that changed most, before, after, by a teacher and in truth, in one picture."""
 
 import heapq
 import math
@@ -25,9 +25,15 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True)
 class Crop:
-    """A square cut from one picture. columns: the same square by every method, in order, ``truth`` last where known.
+    """A square that is cut from one picture.
 
-    psnr_y: of each column against the truth, in dB. left, top: where it lies in the picture.
+    Attributes:
+        picture: Name of the picture.
+        left: Column of the square's left edge.
+        top: Row of its top edge.
+        score: Mean absolute change of luma in the square, in code values.
+        columns: The square by every method, in order; ``truth`` last where it is known.
+        psnr_y: PSNR of each column against the truth, in dB.
     """
 
     picture: str
@@ -39,20 +45,26 @@ class Crop:
 
 
 class CropCollector:
-    """Looks at pictures as they are measured, and keeps the most telling crop of the most telling ones.
+    """Keeps the crops that changed most, at most one of each picture.
 
-    Telling is where ``after`` changed the input most (mean absolute difference of luma): there is something to see,
-    for better or worse. At most one crop of each picture, so that no single one fills the sheet.
+    A crop is chosen where one method changed the luma of its input most, for better or worse.
 
-    rows: how many to keep. size: side of a crop in pixels. columns: methods to show, in order, under the titles given.
-    after: the method that chooses. border: left out at the edges. Raises UsageError.
+    Args:
+        columns: Methods to show, in order, with the titles of their columns.
+        after: The method whose change decides.
+        rows: How many crops to keep.
+        size: Side of a crop in pixels, at least 16.
+        border: Pixels to leave out at the edges of each picture.
+
+    Raises:
+        UsageError: ``after`` is not among the columns, or the sheet would be empty.
     """
 
     def __init__(
         self, columns: Mapping[str, str], *, after: str, rows: int = 6, size: int = 72, border: int = 2
     ) -> None:
         if after not in columns:
-            raise UsageError(f"crops are chosen by {after}, which is not among {', '.join(columns)}")
+            raise UsageError(f"crops are chosen by {after!r}, which is not among {', '.join(columns)}")
         if rows < 1 or size < 16:
             raise UsageError(f"a sheet needs at least 1 row of 16 pixels, not {rows} of {size}")
         self._columns, self._after = dict(columns), after
@@ -61,9 +73,13 @@ class CropCollector:
         self._seen = 0
 
     def add(self, name: str, before: Rgb, outputs: Mapping[str, Rgb], truth: Rgb | None) -> None:
-        """Take in a picture: H x W x 3, all of one size. Pictures smaller than a crop are passed over.
+        """Add a picture. A picture smaller than a crop is skipped.
 
-        Methods that ``outputs`` lacks (a teacher of another scale) have no column.
+        Args:
+            name: Name of the picture.
+            before: The input, H x W x 3, uint8.
+            outputs: The picture by each method, of the same size. A method that is missing has no column.
+            truth: Of the same size; None where it is not known.
         """
         self._seen += 1
         height, width = before.shape[:2]
@@ -88,12 +104,12 @@ class CropCollector:
 
     @property
     def crops(self) -> list[Crop]:
-        """The kept crops, the most telling first."""
+        """The crops that are kept, the one with the largest change first."""
         return [crop for _, _, crop in sorted(self._kept, key=lambda entry: entry[:2], reverse=True)]
 
 
 def _densest(change: NDArray[np.float32], size: int, border: int) -> tuple[float, int, int]:
-    """(mean, left, top) of the square with the largest mean, on a grid of a quarter of its side."""
+    """Return (mean, left, top) of the square with the largest mean, on a grid of a quarter of its side."""
     sums = np.zeros((change.shape[0] + 1, change.shape[1] + 1))
     sums[1:, 1:] = change.cumsum(0, dtype=np.float64).cumsum(1)
     step = max(1, size // 4)
@@ -105,9 +121,15 @@ def _densest(change: NDArray[np.float32], size: int, border: int) -> tuple[float
 
 
 def draw_sheet(crops: Sequence[Crop], *, title: str = "", note: str = "") -> Image.Image:
-    """Draw crops as rows: titles above the columns, figures below each square, enlarged three times without smoothing.
+    """Draw crops in rows, enlarged three times without smoothing.
 
-    title: above it all. note: below, small. Raises UsageError without crops.
+    Args:
+        crops: One row each, with the titles of the columns above and PSNR below.
+        title: Line above the sheet.
+        note: Small line below it.
+
+    Raises:
+        UsageError: There are no crops.
     """
     if not crops:
         raise UsageError("no picture is large enough for a comparison sheet")
@@ -120,7 +142,7 @@ def draw_sheet(crops: Sequence[Crop], *, title: str = "", note: str = "") -> Ima
     title_lines = _wrapped(title, title_font, width - 2 * _MARGIN) if title else []
     note_lines = _wrapped(note, small, width - 2 * _MARGIN) if note else []
     head_height = max(len(c) for c in columns) * 22 + 6
-    caption, figures = 24, 26  # above a row: the picture's name; below: decibels
+    caption, figures = 24, 26  # the name of the picture above a row, decibels below it
     row_height = caption + cell + figures + 12
     top = _MARGIN + (len(title_lines) * 32 + 10 if title_lines else 0)
     foot = 12 + len(note_lines) * 19 if note_lines else 0
@@ -160,7 +182,7 @@ def draw_sheet(crops: Sequence[Crop], *, title: str = "", note: str = "") -> Ima
 
 
 def _wrapped(text: str, font: _Font, width: float) -> list[str]:
-    """Lines that fit; broken at spaces, and within words only where one is too long for a line."""
+    """Return lines that fit a width, broken at spaces, and within a word only if it is too long for a line."""
     lines: list[str] = []
     for word in text.split():
         joined = f"{lines[-1]} {word}" if lines else word
@@ -169,7 +191,7 @@ def _wrapped(text: str, font: _Font, width: float) -> list[str]:
             continue
         while font.getlength(word) > width:
             fitting = max(1, sum(font.getlength(word[:n]) <= width for n in range(1, len(word))))
-            # Names of models read better broken behind a hyphen.
+            # Names of models are easier to read when they break behind a hyphen.
             cut = word.rfind("-", 1, fitting) + 1 or fitting
             lines.append(word[:cut])
             word = word[cut:]

@@ -1,8 +1,8 @@
-"""Timings that can be compared: contenders take turns in one process, beside what the machine could do at that moment.
+"""Timings that can be compared: contenders take turns in one process.
 
-A machine that others share runs at half speed for minutes. So nothing is timed by itself: contenders take turns, block
-of frames by block of frames, the arithmetic peak is measured between the rounds, and what the hypervisor and other
-processes took is counted. Ratios and shares are formed round by round.
+A machine that others share may run at half speed for minutes. So nothing is timed alone. Contenders take turns, block
+of frames by block of frames. The arithmetic peak is measured between the rounds. The time that the hypervisor and other
+processes take is counted. Ratios and shares are formed round by round.
 """
 
 import importlib
@@ -37,7 +37,15 @@ _PAUSE = 0.1  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What a window of frames took, in seconds: median, 95th and 99th percentile, all together. frames: how many."""
+    """Times of a window of frames.
+
+    Attributes:
+        frames: How many were timed.
+        median: Median in seconds.
+        p95: 95th percentile in seconds.
+        p99: 99th percentile in seconds.
+        total: Sum in seconds.
+    """
 
     frames: int
     median: float
@@ -47,11 +55,11 @@ class Timing:
 
     @property
     def fps(self) -> float:
-        """Frames a second, of the median."""
+        """Frames per second at the median."""
         return 1.0 / self.median
 
     def to_dict(self) -> dict[str, float]:
-        """Fit for JSON; times in milliseconds."""
+        """Return figures that fit JSON; times are in milliseconds."""
         return {
             "frames": self.frames,
             "fps": round(self.fps, 3),
@@ -63,10 +71,16 @@ class Timing:
 
 
 def timing_of(seconds: Sequence[float] | Seconds) -> Timing:
-    """Summarise times of single frames. Raises UsageError of none.
+    """Summarise times of single frames.
 
-    Percentiles are times that were measured (the next higher one), never between two: of 11 frames the 99th percentile
-    is the slowest.
+    A percentile is always a time that was measured (the next higher one). Of 11 frames the 99th percentile is the
+    slowest.
+
+    Args:
+        seconds: Time of each frame.
+
+    Raises:
+        UsageError: There is no time.
     """
     times = np.asarray(seconds, np.float64).ravel()
     if not times.size:
@@ -79,9 +93,15 @@ def timing_of(seconds: Sequence[float] | Seconds) -> Timing:
 
 
 def int16_peak(threads: int, *, seconds: float = 0.05, instruction_set: str | None = None) -> float | None:
-    """Multiply-accumulates a second of int16 into int32 that ``threads`` threads reach now; None without native code.
+    """Return the int16 multiply-accumulates per second that the processor reaches now.
 
-    seconds: how long to measure. instruction_set: the best this processor has where None.
+    Args:
+        threads: How many threads to use.
+        seconds: How long to measure.
+        instruction_set: The best of this processor where it is None.
+
+    Returns:
+        Multiply-accumulates of int16 into int32 per second; None without native code.
     """
     try:
         native: Any = importlib.import_module("acutance._native")
@@ -92,15 +112,18 @@ def int16_peak(threads: int, *, seconds: float = 0.05, instruction_set: str | No
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What others took of the machine while something was timed: shares of all its cores' time, or None where unknown.
+    """Shares of all cores' time that others took while something was timed; None where they are unknown.
 
-    steal: the hypervisor, for other machines. others: other processes of this one.
+    Attributes:
+        steal: Taken by the hypervisor for other machines.
+        others: Taken by other processes of this machine.
     """
 
     steal: float | None
     others: float | None
 
     def to_dict(self) -> dict[str, float | None]:
+        """Return the shares by name."""
         return {"steal": _rounded(self.steal), "others": _rounded(self.others)}
 
 
@@ -109,12 +132,13 @@ def _rounded(share: float | None) -> float | None:
 
 
 class LoadMeter:
-    """Counts from the moment it is made (Linux: ``/proc/stat``)."""
+    """Measures the load from the moment it is made (Linux: ``/proc/stat``)."""
 
     def __init__(self) -> None:
         self._began = _processor_times()
 
     def result(self) -> Load:
+        """Return the load since then."""
         now = _processor_times()
         if self._began is None or now is None:
             return Load(None, None)
@@ -125,7 +149,7 @@ class LoadMeter:
 
 
 def _processor_times() -> tuple[float, float, float, float] | None:
-    """Seconds of all cores together: in all, stolen, busy, and busy with this process and its children."""
+    """Return seconds of all cores: total, stolen, busy, and busy with this process and its children."""
     try:
         fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
         user, nice, system, idle, wait, irq, softirq, steal = (float(f) for f in fields)
@@ -145,8 +169,10 @@ def _processor_times() -> tuple[float, float, float, float] | None:
 class Contender:
     """One way to do the work.
 
-    run: does it for the frame of that number; numbers count up by one, over warming up and all turns. block: how many
-    frames are its turn.
+    Attributes:
+        name: Unique in a race.
+        run: Does the work for one frame. Its argument counts up by one, over the warm-up and all turns.
+        block: Frames of one turn.
     """
 
     name: str
@@ -156,10 +182,12 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """Times of every contender, rounds x its block, in seconds.
+    """Outcome of a race.
 
-    peaks: the arithmetic peak, before the first round and after each; None where it cannot be measured.
-    load: what others took meanwhile.
+    Attributes:
+        seconds: Times of every contender, rounds x block, in seconds.
+        peaks: Arithmetic peak before the first round and after each; None where it cannot be measured.
+        load: What others took of the machine.
     """
 
     seconds: Mapping[str, Seconds]
@@ -167,18 +195,29 @@ class Race:
     load: Load
 
     def timing(self, name: str) -> Timing:
+        """Return the summary of one contender."""
         return timing_of(self.seconds[name])
 
     def speedup(self, name: str, over: str) -> float:
-        """How many times as fast ``name`` is as ``over``: of the medians of their turns, the median over rounds."""
+        """Return how many times as fast a contender is as another.
+
+        It is the median over rounds of the ratio of the turns' medians.
+
+        Args:
+            name: The contender.
+            over: The other one.
+        """
         own, other = (np.median(self.seconds[n], axis=1) for n in (name, over))
         return float(np.median(other / own))
 
     def total_speedup(self, name: str, over: str, *, period: int | None = None) -> float:
-        """The same of all frames' times together: where some frames cost nothing, a median would say little.
+        """Return how many times as fast a contender is in total; a median says little where some frames cost nothing.
 
-        period: after how many frames both begin the same clip again; a frame's time is then the median over the passes
-        that were completed, so that a pause of the machine does not count.
+        Args:
+            name: The contender.
+            over: The other one.
+            period: Frames after which both begin the same clip again. The time of a frame is then the median over
+                complete passes, so that a pause of the machine does not count.
         """
         own, other = (self.seconds[n].ravel() for n in (name, over))
         if period is not None and own.size >= period and own.size == other.size:
@@ -187,7 +226,15 @@ class Race:
         return float(other.mean() / own.mean())
 
     def share_of_peak(self, name: str, macs: float) -> float | None:
-        """Of the peak around each turn, the share that a frame of ``macs`` multiply-accumulates uses; median."""
+        """Return the share of the arithmetic peak that a contender uses, the median over rounds.
+
+        Args:
+            name: The contender.
+            macs: Multiply-accumulates of one frame.
+
+        Returns:
+            The share, or None where the peak is not known.
+        """
         if self.peaks is None:
             return None
         around = (self.peaks[:-1] + self.peaks[1:]) / 2
@@ -195,7 +242,7 @@ class Race:
 
     @property
     def peak(self) -> float | None:
-        """The median of the measured peaks, multiply-accumulates a second."""
+        """Median of the measured peaks in multiply-accumulates per second; None where it is not known."""
         return None if self.peaks is None else float(np.median(self.peaks))
 
 
@@ -209,18 +256,24 @@ def race(
     peak: Callable[[], float | None] = lambda: None,
     after_round: Callable[[int], None] = lambda _: None,
 ) -> Race:
-    """Let contenders take turns.
+    """Let contenders take turns. Each round begins with another one.
 
-    rounds: how many turns each gets, or fewer where ``seconds`` have passed (every one gets as many, one at least).
-    warm_up: turns beforehand that are not timed. settle: frames at the beginning of each turn that are run but not
-    timed, since the caches are full of what another contender left; and a pause before them, since the threads of some
-    runtimes spin on for a while after their last frame. peak: measures the arithmetic peak.
-    after_round: called with the number of the round, to compare what the contenders made.
-    Who begins moves on by one each round. Raises UsageError.
+    Args:
+        contenders: With names of their own.
+        rounds: Turns of each contender.
+        seconds: No round begins after so many seconds; there is always one.
+        warm_up: Turns beforehand that are not timed.
+        settle: Frames at the start of each turn that run untimed, because the caches hold another contender's data. A
+            pause comes before them, because threads of some runtimes spin for a while after their last frame.
+        peak: Measures the arithmetic peak.
+        after_round: Called with the number of each round, to compare what the contenders made.
+
+    Raises:
+        UsageError: Two contenders share a name, or there is nothing to time.
     """
     names = [c.name for c in contenders]
     if not contenders or len(set(names)) < len(names):
-        raise UsageError(f"contenders need names of their own, not {names}")
+        raise UsageError(f"contenders must have different names, not {names}")
     if rounds < 1 or min(c.block for c in contenders) < 1:
         raise UsageError("a race needs at least one round of at least one frame")
     position = dict.fromkeys(names, 0)
@@ -264,9 +317,15 @@ def race(
 
 
 def largest_that_holds(seconds_per_pixel: Mapping[str, float], *, pixels: int, fps: float) -> str | None:
-    """Of candidates in rising order of cost, the last that has a frame of so many pixels ready in time; None for none.
+    """Return the most costly candidate that has a frame ready in time.
 
-    seconds_per_pixel: of a slow frame (the 95th percentile, say) by name.
+    Args:
+        seconds_per_pixel: Time of a slow frame (such as the 95th percentile) by name, in rising order of cost.
+        pixels: Of a frame.
+        fps: Frames per second.
+
+    Returns:
+        The name, or None where no candidate is fast enough.
     """
     held = [name for name, cost in seconds_per_pixel.items() if cost * pixels * fps <= 1.0]
     return held[-1] if held else None

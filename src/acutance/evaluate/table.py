@@ -1,4 +1,4 @@
-"""Results as tables, for a terminal and for Markdown."""
+"""Tables of results, for a terminal and for Markdown."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,13 @@ NOTHING = "–"
 
 
 def render(headers: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: bool = False) -> str:
-    """A table; the first column to the left, the others to the right."""
+    """Return a table; the first column is aligned to the left, the others to the right.
+
+    Args:
+        headers: Titles of the columns.
+        rows: Cells, as many in each row as there are headers.
+        markdown: Whether to write Markdown instead of plain text.
+    """
     widths = [max(len(r[i]) for r in (headers, *rows)) for i in range(len(headers))]
 
     def line(cells: Sequence[str]) -> str:
@@ -22,7 +28,12 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: b
 
 
 def set_table(result: SetResult, *, markdown: bool = False) -> str:
-    """One set: every method with its means, in the order they were given."""
+    """Return the means of every method on one set, in the order of the methods.
+
+    Args:
+        result: The set.
+        markdown: Whether to write Markdown.
+    """
     headers = ["method", "PSNR-Y", "SSIM-Y", "MSE-Y", "PSNR-RGB", "SSIM-RGB"]
     shared = result.teacher is not None
     if shared:
@@ -39,7 +50,12 @@ def set_table(result: SetResult, *, markdown: bool = False) -> str:
 
 
 def quality_table(results: Sequence[SetResult], *, markdown: bool = False) -> str:
-    """Several sets side by side: PSNR-Y / SSIM-Y of every method, with what it costs."""
+    """Return PSNR-Y / SSIM-Y of every method on several sets, with its cost.
+
+    Args:
+        results: The sets.
+        markdown: Whether to write Markdown.
+    """
     rows = []
     for method in _methods(results):
         macs = NOTHING if method.macs_per_pixel is None else f"{method.macs_per_pixel:,.0f}"
@@ -52,7 +68,13 @@ def quality_table(results: Sequence[SetResult], *, markdown: bool = False) -> st
 
 
 def share_table(results: Sequence[SetResult], *, kinds: Sequence[str], markdown: bool = False) -> str:
-    """How much of the teacher's gain over the input methods of some kinds keep, set by set."""
+    """Return how much of the teacher's gain over the input some methods keep, by set.
+
+    Args:
+        results: The sets.
+        kinds: Kinds of methods to show.
+        markdown: Whether to write Markdown.
+    """
     rows = [
         [method.name, *(_percent(r.share(method.name) if _find(r, method.name) else None) for r in results)]
         for method in _methods(results)
@@ -62,7 +84,13 @@ def share_table(results: Sequence[SetResult], *, kinds: Sequence[str], markdown:
 
 
 def to_teacher_table(results: Sequence[SetResult], *, kinds: Sequence[str], markdown: bool = False) -> str:
-    """PSNR on luma between methods of some kinds and the teacher, set by set."""
+    """Return the PSNR on luma between some methods and the teacher, by set.
+
+    Args:
+        results: The sets.
+        kinds: Kinds of methods to show.
+        markdown: Whether to write Markdown.
+    """
     rows = []
     for method in _methods(results):
         if method.kind in kinds:

@@ -1,4 +1,4 @@
-"""The unsharp mask, the sharpener everyone has, at its best setting: what a student must beat."""
+"""The unsharp mask at its best setting: the common sharpener that a student must beat."""
 
 import math
 from collections.abc import Iterable
@@ -19,9 +19,13 @@ _AMOUNTS = np.arange(0.0, 6.01, 0.05)
 
 
 class UnsharpSetting(NamedTuple):
-    """radius: sigma of the Gaussian, in pixels. amount: 1 adds once what the blur takes away.
+    """Setting of an unsharp mask.
 
-    psnr_y, psnr_y_input: mean with and without it over the pictures it was chosen on, in dB, before rounding.
+    Attributes:
+        radius: Standard deviation of the Gaussian in pixels.
+        amount: How often the detail that the blur removes is added.
+        psnr_y: Mean PSNR on luma over the pictures it was chosen on, in dB, before rounding.
+        psnr_y_input: The same without the mask.
     """
 
     radius: float
@@ -33,7 +37,12 @@ class UnsharpSetting(NamedTuple):
 class UnsharpRestorer(Restorer):
     """Unsharp mask on luma, in float, rounded once.
 
-    chosen_on: the pictures that radius and amount were chosen on, in words.
+    Args:
+        setting: Radius and amount.
+        chosen_on: The pictures that the setting was chosen on, in words.
+
+    Raises:
+        UsageError: The radius is not above 0 and at most 50, or the amount is not finite.
     """
 
     name = "unsharp"
@@ -41,7 +50,7 @@ class UnsharpRestorer(Restorer):
 
     def __init__(self, setting: UnsharpSetting, *, chosen_on: str = "") -> None:
         if not 0 < setting.radius <= 50 or not math.isfinite(setting.amount):
-            raise UsageError(f"unsharp radius must lie above 0 and up to 50, not {setting.radius}")
+            raise UsageError(f"the radius of an unsharp mask must be above 0 and at most 50, not {setting.radius}")
         self.setting = setting
         self.detail = f"radius {setting.radius:g}, amount {setting.amount:g}"
         if chosen_on:
@@ -54,10 +63,17 @@ class UnsharpRestorer(Restorer):
 
 
 def choose_unsharp(pairs: Iterable[tuple[Rgb, Rgb]], *, factor: float) -> UnsharpSetting:
-    """The radius and amount with the best mean PSNR on luma over (degraded, truth) pairs.
+    """Return the setting with the best mean PSNR on luma.
 
-    The squared error is quadratic in the amount, so that three sums for each picture and radius tell the PSNR of every
-    amount at once; rounding and clipping, which come after, are left out. Raises UsageError without pictures.
+    The squared error is quadratic in the amount. Three sums for each picture and radius give the PSNR of every amount
+    at once. Rounding and clipping come later and are left out.
+
+    Args:
+        pairs: Degraded pictures with their truth, H x W x 3, uint8.
+        factor: By which they were scaled; decides the border that is left out.
+
+    Raises:
+        UsageError: There are no pictures.
     """
     border = border_of(factor)
     scores: list[NDArray[np.float64]] = []
@@ -75,7 +91,7 @@ def choose_unsharp(pairs: Iterable[tuple[Rgb, Rgb]], *, factor: float) -> Unshar
             table[row] = 10 * np.log10(255.0**2 / squared)
         scores.append(table)
     if not scores:
-        raise UsageError("no pictures to choose the unsharp mask on")
+        raise UsageError("there is no picture to choose the unsharp mask on")
     mean = np.mean(scores, axis=0)
     row, column = (int(i) for i in np.unravel_index(int(np.argmax(mean)), mean.shape))
     return UnsharpSetting(
@@ -84,7 +100,7 @@ def choose_unsharp(pairs: Iterable[tuple[Rgb, Rgb]], *, factor: float) -> Unshar
 
 
 def _detail(luma: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """What a Gaussian blur takes away; the edge is replicated."""
+    """Return the detail that a Gaussian blur removes; the edge is replicated."""
     radius = max(1, math.ceil(3 * sigma))
     x = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (x / sigma) ** 2)

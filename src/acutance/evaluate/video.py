@@ -22,7 +22,20 @@ from acutance.frame import Frame
 from acutance.io import VideoReader, read_image
 from acutance.io.files import kind_of
 from acutance.luma import luma_from_rgb
-from acutance.metrics import Flicker, FlickerMeter, Overshoot, OvershootMeter, psnr, sharpness, ssim
+from acutance.metrics import (
+    Acutance,
+    AcutanceMeter,
+    Flicker,
+    FlickerMeter,
+    Overshoot,
+    OvershootMeter,
+    TruthWindows,
+    psnr,
+    restored_share,
+    sharpness,
+    ssim,
+)
+from acutance.metrics.acutance import WINDOW
 from acutance.sharpening.base import BaseSharpener
 
 __all__ = ["ChangeMeasures", "FrameObserver", "FrameQuality", "VideoResult", "evaluate_video"]
@@ -38,10 +51,17 @@ _FLICKER_BLOCK = 16
 
 @dataclass(frozen=True, slots=True)
 class FrameQuality:
-    """How near frames are to their truth. PSNR in dB per frame, frames equal to their truth as 100; SSIM per frame."""
+    """How near frames are to their truth.
+
+    Attributes:
+        psnr_y: PSNR in dB per frame; a frame that equals its truth counts 100.
+        ssim_y: SSIM per frame.
+        acutance: Acutance and coherence of all frames; None of frames smaller than 64 x 64.
+    """
 
     psnr_y: tuple[float, ...]
     ssim_y: tuple[float, ...]
+    acutance: Acutance | None = None
 
     @property
     def mean_psnr_y(self) -> float:
@@ -51,8 +71,20 @@ class FrameQuality:
     def mean_ssim_y(self) -> float:
         return math.fsum(self.ssim_y) / len(self.ssim_y)
 
+    def restored(self, received: "FrameQuality") -> float:
+        """Return the share of the lost acutance that is restored; not a number where nothing is known to be lost."""
+        if self.acutance is None or received.acutance is None:
+            return math.nan
+        return restored_share(self.acutance.acutance, received.acutance.acutance)
+
     def to_dict(self) -> dict[str, Any]:
+        """Return figures that fit JSON; what is not a number is None."""
+        sharp = self.acutance
         return {
+            "acutance": None if sharp is None else _plain(sharp.acutance),
+            "coherence": None if sharp is None else _plain(sharp.coherence),
+            "natural_acutance": None if sharp is None else _plain(sharp.natural_acutance),
+            "power_ratio": None if sharp is None else [_plain(v) for v in sharp.power_ratio],
             "mean_psnr_y": round(self.mean_psnr_y, 5),
             "mean_ssim_y": round(self.mean_ssim_y, 5),
             "psnr_y": [round(v, 5) for v in self.psnr_y],
@@ -176,6 +208,25 @@ class _Opened:
         return None if self._reader is None else self._reader.damaged
 
 
+class _TruthMeter:
+    """Compares frames with their truth."""
+
+    def __init__(self) -> None:
+        self._psnr: list[float] = []
+        self._ssim: list[float] = []
+        self._acutance = AcutanceMeter()
+
+    def add(self, codes: Codes, truth: Codes, windows: TruthWindows | None) -> None:
+        self._psnr.append(min(psnr(codes, truth), MAX_DB))
+        self._ssim.append(ssim(codes, truth))
+        if windows is not None:
+            self._acutance.add(codes, windows)
+
+    def result(self) -> FrameQuality:
+        sharp = self._acutance.result() if self._acutance.windows else None
+        return FrameQuality(tuple(self._psnr), tuple(self._ssim), sharp)
+
+
 class _ChangeMeter:
     def __init__(self, height: int, width: int) -> None:
         self._psnr: list[float] = []
@@ -240,18 +291,19 @@ def evaluate_video(
         if truth is not None and min(opened.width, opened.height) < 11:
             raise UsageError(f"{opened.path}: {opened.width}x{opened.height} is too small; SSIM needs 11x11")
         total = min((c for c in (opened.count, truth.count if truth else 0, limit or 0) if c), default=0)
-        before: tuple[list[float], list[float]] = ([], [])
-        after: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in sharpeners}
+        before = _TruthMeter()
+        after = {name: _TruthMeter() for name in sharpeners}
         change = {name: _ChangeMeter(opened.height, opened.width) for name in sharpeners}
         notes: list[str] = []
         done = 0
         for picture, wanted in _pairs(opened, truth, limit=limit, common=common, notes=notes):
             outputs = {name: picture.sharpened(s) for name, s in sharpeners.items()}
             if wanted is not None:
-                _measure(before, picture.codes, wanted)
+                windows = TruthWindows(wanted) if min(wanted.shape) >= WINDOW else None
+                before.add(picture.codes, wanted, windows)
+                for name, output in outputs.items():
+                    after[name].add(output, wanted, windows)
             for name, output in outputs.items():
-                if wanted is not None:
-                    _measure(after[name], output, wanted)
                 change[name].add(output, picture.codes)
             if observe is not None:
                 place = opened.path.name if opened.kind == "image" else f"frame {done}"
@@ -269,17 +321,12 @@ def evaluate_video(
             width=opened.width,
             height=opened.height,
             frames=done,
-            before=None if truth is None else FrameQuality(tuple(before[0]), tuple(before[1])),
-            after={} if truth is None else {n: FrameQuality(tuple(v[0]), tuple(v[1])) for n, v in after.items()},
+            before=None if truth is None else before.result(),
+            after={} if truth is None else {name: meter.result() for name, meter in after.items()},
             change={name: meter.result() for name, meter in change.items()},
             damaged="; ".join(damage) or None,
             notes=tuple(notes),
         )
-
-
-def _measure(into: tuple[list[float], list[float]], codes: Codes, truth: Codes) -> None:
-    into[0].append(min(psnr(codes, truth), MAX_DB))
-    into[1].append(ssim(codes, truth))
 
 
 def _pairs(

@@ -261,6 +261,11 @@ class AcutanceMeter:
         """Sums of Re(O T*), |O|^2 and |T|^2 by ring, 3 x 31: a copy."""
         return self._sums.copy()
 
+    @property
+    def windows(self) -> int:
+        """How many windows were added; 0 where no frame has detail."""
+        return self._windows
+
     def add(self, output: Picture, truth: Picture | TruthWindows) -> None:
         """Add one frame.
 
