@@ -26,6 +26,6 @@ def test_a_rate_becomes_a_fraction(kind: type) -> None:
 
 
 @pytest.mark.parametrize("unset", [None, Fraction(0), Rational(0, 1), Rational(0, 0), Rational(1, 0)])
-def test_what_is_not_set_is_none(unset: object) -> None:
+def test_an_unset_value_is_none(unset: object) -> None:
     assert fraction(unset) is None
     assert time_unit(SimpleNamespace(time_base=unset), Fraction(1, 1000)) == Fraction(1, 1000)

@@ -9,7 +9,7 @@ from acutance._util.extras import require
 from acutance.errors import MissingExtraError
 
 
-def test_what_is_missing_says_how_to_get_it() -> None:
+def test_a_missing_module_names_the_extra() -> None:
     with pytest.raises(MissingExtraError, match=r"flying needs 'carpet'.*pip install 'acutance\[magic\]'"):
         require("carpet", extra="magic", purpose="flying")
 
@@ -18,9 +18,7 @@ def test_what_is_missing_says_how_to_get_it() -> None:
     ("version", "fits"),
     [("1.20.1", True), ("1.20", True), ("2.0.0-dev", True), ("1.9.9", False), ("1.19.2+cpu", False), ("", True)],
 )
-def test_what_is_too_old_says_which_version_is_needed(
-    monkeypatch: pytest.MonkeyPatch, version: str, fits: bool
-) -> None:
+def test_an_old_module_names_the_needed_version(monkeypatch: pytest.MonkeyPatch, version: str, fits: bool) -> None:
     module = ModuleType("carpet")
     if version:
         module.__version__ = version  # type: ignore[attr-defined]

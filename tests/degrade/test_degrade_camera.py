@@ -18,18 +18,18 @@ def clip(picture: NDArray[np.uint8], path: CameraPath, *, seed: int = 0, side: i
     return list(film(picture, path, np.random.default_rng(seed), side=side, frames=5))
 
 
-def test_a_camera_on_a_tripod_sees_the_picture_as_it_is(picture: NDArray[np.uint8]) -> None:
+def test_a_camera_on_a_tripod_shows_the_picture_unchanged(picture: NDArray[np.uint8]) -> None:
     for frame in clip(picture, STILL):
         np.testing.assert_array_equal(frame, picture[24:72, 40:88])
 
 
-def test_a_pan_moves_what_is_seen(picture: NDArray[np.uint8]) -> None:
+def test_a_pan_moves_the_view(picture: NDArray[np.uint8]) -> None:
     frames = clip(picture, replace(STILL, pan=(1.0, -2.0)))
     for number, frame in enumerate(frames):
         np.testing.assert_array_equal(frame, picture[24 + number : 72 + number, 40 - 2 * number : 88 - 2 * number])
 
 
-def test_a_hand_shakes_and_the_same_seed_shakes_alike(picture: NDArray[np.uint8]) -> None:
+def test_shake_depends_on_the_seed_only(picture: NDArray[np.uint8]) -> None:
     shaken = replace(STILL, shake=0.8)
     frames = clip(picture, shaken, seed=1)
     assert len({frame.tobytes() for frame in frames}) == 5

@@ -22,7 +22,7 @@ def _equal(a: Triple, b: Triple) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(a[:3], b[:3], strict=True)) and a.record == b.record
 
 
-def test_plain_scaling_is_down_up_and_nothing_else(picture: NDArray[np.uint8]) -> None:
+def test_plain_scaling_equals_down_up(picture: NDArray[np.uint8]) -> None:
     triple = Degradation(factor=2).apply(picture, np.random.default_rng(0))
     low, same = down_up(picture[:, :120], 2)
     assert np.array_equal(triple.low, low)
@@ -50,7 +50,7 @@ def test_odd_low_resolution_passes_through_a_codec(picture: NDArray[np.uint8]) -
     assert triple.degraded.shape == triple.sharp.shape == (84, 108, 3)
 
 
-def test_the_record_holds_what_was_drawn_and_fits_json(picture: NDArray[np.uint8]) -> None:
+def test_the_record_has_all_draws_and_is_json(picture: NDArray[np.uint8]) -> None:
     record = ALL.apply(picture, np.random.default_rng(0)).record
     assert json.loads(json.dumps(record)) == record
     assert 1 <= record["noise_sigma"] <= 4
@@ -60,13 +60,13 @@ def test_the_record_holds_what_was_drawn_and_fits_json(picture: NDArray[np.uint8
     assert {"codec", "frame", "drift", "factor", "size_bytes"} <= set(record)
 
 
-def test_noise_has_the_deviation_asked_for() -> None:
+def test_noise_has_the_requested_deviation() -> None:
     grey = np.full((240, 240, 3), 120, np.uint8)
     low = Degradation(factor=2, noise_sigma=6.0).apply(grey, np.random.default_rng(1)).low
     assert low.std() == pytest.approx(6.0, rel=0.05)
 
 
-def test_a_picture_comes_out_the_same_whatever_came_before_it(picture: NDArray[np.uint8]) -> None:
+def test_a_result_does_not_depend_on_earlier_pictures(picture: NDArray[np.uint8]) -> None:
     mix = DegradationMix([(1, ALL), (2, Degradation(factor=2, noise_sigma=3.0))])
     forwards = {name: mix.apply(picture, seed=5, name=name) for name in ("a", "b", "c")}
     backwards = {name: mix.apply(picture, seed=5, name=name) for name in ("c", "b", "a")}
@@ -211,7 +211,7 @@ def test_one_frame_of_a_clip_is_taken_mostly_from_its_second_half() -> None:
     assert 5 < sum(t < 5 for t in taken) < 40
 
 
-def test_options_that_say_nothing_leave_a_recipes_table_as_it_was() -> None:
+def test_default_options_do_not_change_a_recipes_table() -> None:
     assert "motion" not in Degradation(factor=2).to_dict()
     assert Degradation(motion="camera").to_dict()["motion"] == "camera"
 
@@ -230,7 +230,7 @@ def test_the_truth_of_a_frozen_picture_is_that_of_the_frame_shown(picture: NDArr
         Degradation(packet_loss=0.1)
 
 
-def test_a_mix_is_told_of_in_few_words() -> None:
+def test_a_mix_is_described_briefly() -> None:
     mix = DegradationMix.from_list(
         [
             {

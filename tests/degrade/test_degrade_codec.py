@@ -43,7 +43,7 @@ def test_luma_plane_is_the_rounded_luma_of_the_picture(picture: NDArray[np.uint8
     assert np.abs(yuv420_from_rgb(picture).luma - luma_from_rgb(picture)).max() <= 0.501
 
 
-def test_conversion_agrees_with_ffmpeg_told_the_same_matrix(picture: NDArray[np.uint8]) -> None:
+def test_conversion_agrees_with_ffmpeg_for_the_same_matrix(picture: NDArray[np.uint8]) -> None:
     from acutance._util.av import av, plane_view
 
     frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
@@ -86,7 +86,7 @@ def test_jpeg_refuses_qualities_off_its_scale(picture: NDArray[np.uint8], qualit
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_as_many_frames_come_out_as_went_in_and_in_their_order(picture: NDArray[np.uint8], codec: str) -> None:
+def test_all_frames_come_out_in_order(picture: NDArray[np.uint8], codec: str) -> None:
     clip = _clip(picture, 13)
     result = encode_decode(clip, codec=codec, bitrate_kbps=2000)  # type: ignore[arg-type]
     assert len(result.frames) == 13
@@ -173,9 +173,7 @@ def test_the_first_packet_cannot_be_lost(picture: NDArray[np.uint8]) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_switch_of_rate_leaves_what_was_before_and_changes_what_comes_after(
-    picture: NDArray[np.uint8], codec: Codec
-) -> None:
+def test_a_switch_of_rate_changes_only_later_frames(picture: NDArray[np.uint8], codec: Codec) -> None:
     clip = _clip(picture, 30)
     whole, switched = (
         encode_decode(clip, codec=codec, bitrate_kbps=200, switch=switch) for switch in (None, (12, 20.0))
@@ -188,6 +186,6 @@ def test_a_switch_of_rate_leaves_what_was_before_and_changes_what_comes_after(
 
 
 @pytest.mark.parametrize("switch", [(0, 100.0), (3, 0.0)])
-def test_a_switch_that_cannot_be_is_refused(picture: NDArray[np.uint8], switch: tuple[int, float]) -> None:
+def test_an_invalid_switch_is_refused(picture: NDArray[np.uint8], switch: tuple[int, float]) -> None:
     with pytest.raises(UsageError, match="switch must be"):
         encode_decode(_clip(picture, 5), codec="h264", bitrate_kbps=100, switch=switch)

@@ -63,13 +63,13 @@ def test_a_picture_cropped_to_twelve_divides_by_every_factor(height: int, width:
         lambda: crop_to_multiple(np.zeros((11, 40), np.uint8)),
     ],
 )
-def test_what_cannot_be_scaled_is_refused(call) -> None:  # type: ignore[no-untyped-def]
+def test_invalid_pictures_are_refused(call) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UsageError):
         call()
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(2, 33.63), (3, 30.39), (4, 28.40)])
-def test_bicubic_reads_the_known_figure_on_set5(data_folder, factor: int, expected: float) -> None:  # type: ignore[no-untyped-def]
+def test_bicubic_has_the_known_figure_on_set5(data_folder, factor: int, expected: float) -> None:  # type: ignore[no-untyped-def]
     figures = []
     for image in ImageFolder(data_folder / "test" / "Set5"):
         sharp = crop_to_multiple(image.load())

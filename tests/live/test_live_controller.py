@@ -43,21 +43,21 @@ def late(played: list[tuple[State, float]], interval: float) -> float:
 
 
 @pytest.mark.parametrize("name", [name for name in TRACES if name.startswith("idle")])
-def test_on_an_idle_machine_nothing_is_left_out(name: str) -> None:
+def test_an_idle_machine_computes_all_tiles(name: str) -> None:
     trace = TRACES[name]
     played = play(trace["frames"], Limits(trace["interval"], tuple(trace["cost"])))
     assert all(state.tier == 0 and state.share == 1.0 for state, _ in played)
 
 
 @pytest.mark.parametrize("name", [name for name in TRACES if name.startswith("loaded")])
-def test_on_a_loaded_machine_hardly_a_frame_is_late_and_much_is_computed(name: str) -> None:
+def test_a_loaded_machine_keeps_the_deadline_and_computes_many_tiles(name: str) -> None:
     trace = TRACES[name]
     interval = trace["interval"]
     played = play(trace["frames"], Limits(interval, tuple(trace["cost"])))
     assert late(played, interval) <= max(0.05, late([(State(), s) for s, _ in trace["frames"]], interval) / 2)
 
 
-def test_tiles_are_left_out_first_then_the_tier_goes_down_then_frames_pass() -> None:
+def test_overload_drops_tiles_then_the_tier_then_sharpening() -> None:
     limits = Limits(1 / 30, (2.0, 1.0))
     seen = [(state.tier, state.share) for state, _ in play([(2.0, 1.0)] * 200, limits)]
     tiers = [tier for tier, _ in seen]
@@ -68,7 +68,7 @@ def test_tiles_are_left_out_first_then_the_tier_goes_down_then_frames_pass() -> 
     assert 0.1 <= half[-1][1] < 0.8
 
 
-def test_a_share_settles_where_frames_take_what_they_may() -> None:
+def test_the_share_settles_at_the_allowed_time() -> None:
     limits = Limits(1 / 60)
     played = play([(0.03, 0.6)] * 600, limits)
     took = [t for _, t in played[300:]]
@@ -76,7 +76,7 @@ def test_a_share_settles_where_frames_take_what_they_may() -> None:
     assert sum(took) / len(took) >= 0.6 * limits.seconds
 
 
-def test_when_the_load_goes_everything_comes_back() -> None:
+def test_full_quality_returns_after_the_load() -> None:
     limits = Limits(1 / 30, (2.0, 1.0))
     state = play([(0.5, 1.0)] * 100, limits)[-1][0]
     assert state.tier > 0
@@ -84,7 +84,7 @@ def test_when_the_load_goes_everything_comes_back() -> None:
     assert (after[-1][0].tier, after[-1][0].share) == (0, 1.0)
 
 
-def test_going_up_that_fails_is_tried_again_later_and_later() -> None:
+def test_failed_steps_up_double_the_wait() -> None:
     """A dear tier that the machine cannot do, and a cheap one that is easy: the first is not tried all the time."""
     limits = Limits(1 / 30, (10.0, 1.0), tiles=False)
     state, ups = State(tier=1), []
@@ -98,13 +98,13 @@ def test_going_up_that_fails_is_tried_again_later_and_later() -> None:
     assert all(later >= 1.5 * sooner for sooner, later in pairwise(gaps))
 
 
-def test_one_frame_that_was_held_up_changes_nothing() -> None:
+def test_a_single_slow_frame_changes_nothing() -> None:
     frames = [(0.005, 0.5)] * 60
     frames[30] = (0.03, 0.5)
     assert all(state.share == 1.0 for state, _ in play(frames, Limits(1 / 60)))
 
 
-def test_a_dropped_frame_counts_whatever_the_average() -> None:
+def test_a_dropped_frame_counts_as_overload() -> None:
     limits, state = Limits(1 / 60), State()
     for number in range(120):
         state = decide(state, 0.01, 0.8, limits, dropped=number == 60)
@@ -123,14 +123,14 @@ def test_a_processor_budget_is_kept() -> None:
     assert max(took) <= 0.25 / 30 * 1.05
 
 
-def test_without_tiles_the_tier_goes_down_at_once() -> None:
+def test_an_engine_without_tiles_lowers_the_tier_first() -> None:
     states = [state for state, _ in play([(0.1, 1.0)] * 30, Limits(1 / 30, tiles=False))]
     assert all(state.share == 1.0 for state in states)
     assert states[-1].tier == 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 1)), max_size=200), st.floats(0.004, 1.0))
-def test_whatever_is_measured_the_state_stays_in_range(frames: list[tuple[float, float]], interval: float) -> None:
+def test_the_state_stays_in_range_for_all_measurements(frames: list[tuple[float, float]], interval: float) -> None:
     limits = Limits(interval, (3.0, 2.0, 1.0))
     for state, _ in play(frames, limits):
         assert 0 <= state.tier <= 3

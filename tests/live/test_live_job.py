@@ -39,7 +39,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_module, "_POLL", 0.05)
 
 
-def test_every_frame_of_a_source_at_its_pace_is_sharpened_and_shown(stage: Stage) -> None:
+def test_all_frames_are_shown_when_there_is_time(stage: Stage) -> None:
     sink = Collector()
     report = LiveJob(ScriptedSource(one_by_one(sink, map(frame, range(30)))), [sink], stage).run()
     balanced_books(report)
@@ -50,7 +50,7 @@ def test_every_frame_of_a_source_at_its_pace_is_sharpened_and_shown(stage: Stage
     assert sink.threads == {"acutance-collector"}
 
 
-def test_the_newest_frame_wins_over_a_slow_sink_and_nothing_queues_up(stage: Stage) -> None:
+def test_a_slow_sink_gets_the_newest_frame_and_builds_no_queue(stage: Stage) -> None:
     quick = Collector("quick")
     lag: list[int] = []
 
@@ -74,7 +74,7 @@ def _is_in(sink: Collector, shown: Shown) -> bool:
     return any(other is shown for other in sink.shown)
 
 
-def test_a_sink_that_may_wait_misses_nothing_when_it_hesitates(stage: Stage) -> None:
+def test_a_sink_with_a_queue_misses_no_frame_after_a_pause(stage: Stage) -> None:
     quick = Collector("quick")
     sink = Collector(pause=lambda _: until(lambda: quick.count == 20), waits=30)
     report = LiveJob(ScriptedSource(one_by_one(quick, map(frame, range(20)))), [sink, quick], stage).run()
@@ -82,7 +82,7 @@ def test_a_sink_that_may_wait_misses_nothing_when_it_hesitates(stage: Stage) -> 
     assert report.sinks["collector"].shown == 20
 
 
-def test_slow_sharpening_drops_frames_and_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_sharpening_drops_frames_and_reports_the_cause(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     job = LiveJob(ScriptedSource([frame(i) for i in range(40)]), [Collector()], stage)
 
     def slowly(taken: Frame) -> Frame:
@@ -96,7 +96,7 @@ def test_slow_sharpening_drops_frames_and_says_so(stage: Stage, monkeypatch: pyt
     assert report.sinks["collector"].dropped[BUSY] >= 30
 
 
-def test_an_unplugged_camera_is_opened_again_until_it_is_back(stage: Stage) -> None:
+def test_an_unplugged_camera_is_reopened(stage: Stage) -> None:
     lost = SourceError("camera 0: is lost: No such device")
     gone = InputNotFoundError("camera 0: there is no /dev/video0")
     sink = Collector()
@@ -110,7 +110,7 @@ def test_an_unplugged_camera_is_opened_again_until_it_is_back(stage: Stage) -> N
     assert any("is back" in note for note in notes)
 
 
-def test_what_is_lost_shows_in_the_status_while_it_is(stage: Stage) -> None:
+def test_the_status_shows_a_lost_source(stage: Stage) -> None:
     source = ScriptedSource([frame(0), SourceError("camera 0: no picture for 5 seconds")], returns=True,
                             openings=[SourceError("camera 0: another program is using it")] * 1000)  # fmt: skip
     job = LiveJob(source, [Collector()], stage)
@@ -127,7 +127,7 @@ def test_what_is_lost_shows_in_the_status_while_it_is(stage: Stage) -> None:
     assert "another program is using it" in (seen[-1] or "")
 
 
-def test_a_file_that_breaks_off_is_an_error_not_a_reason_to_wait(stage: Stage) -> None:
+def test_a_truncated_file_ends_the_job_with_an_error(stage: Stage) -> None:
     with pytest.raises(SourceError, match="breaks off"):
         LiveJob(ScriptedSource([frame(0), SourceError("-: breaks off")]), [Collector()], stage).run()
 
@@ -143,7 +143,7 @@ def test_sizes_and_rotations_may_change_in_the_middle(stage: Stage) -> None:
     ]
 
 
-def test_a_source_slower_than_promised_gets_the_time_it_leaves(stage: Stage) -> None:
+def test_the_interval_follows_a_slow_source(stage: Stage) -> None:
     steps = [step for i in range(60) for step in (frame(i), 0.02)]
     job = LiveJob(ScriptedSource(steps, rate=1000.0), [Collector()], stage)
     job.run()
@@ -167,7 +167,7 @@ def test_an_exception_in_any_thread_is_raised_once_and_everything_closed(
     assert (sink.closed_times, other.closed_times) == (1, 1)
 
 
-def test_a_full_disk_ends_the_recording_and_not_the_window(stage: Stage) -> None:
+def test_a_full_disk_ends_only_the_recording(stage: Stage) -> None:
     recording = Collector("call.mkv", fails_after=5, error=OutputError("call.mkv: no space left on device"), waits=30)
     window = Collector("window")
     notes: list[str] = []
@@ -187,7 +187,7 @@ def test_the_last_sink_that_fails_ends_the_job_with_its_error(stage: Stage) -> N
         LiveJob(ScriptedSource([step for i in range(5000) for step in (frame(i), 0.005)]), [sink], stage).run()
 
 
-def test_a_sink_that_fails_and_cannot_be_closed_either_is_told_of_once(stage: Stage) -> None:
+def test_a_sink_that_fails_twice_is_reported_once(stage: Stage) -> None:
     class Broken(Collector):
         def close(self) -> None:
             super().close()
@@ -201,7 +201,7 @@ def test_a_sink_that_fails_and_cannot_be_closed_either_is_told_of_once(stage: St
     assert str(report.failed["call.mkv"]) == "call.mkv: no space left on device"
 
 
-def test_a_sink_that_fails_when_it_is_closed_is_told_of(student_file: Path) -> None:
+def test_an_error_on_closing_a_sink_is_reported(student_file: Path) -> None:
     class Broken(Collector):
         def close(self) -> None:
             raise OutputError("call.mkv: no space left on device")
@@ -214,7 +214,7 @@ def test_a_sink_that_fails_when_it_is_closed_is_told_of(student_file: Path) -> N
         LiveJob(ScriptedSource(script), sinks[1:], Stage(student_file, threads=1)).run()
 
 
-def test_a_recording_that_lags_behind_at_the_end_is_finished(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_with_a_backlog_is_finished(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_module, "_JOIN_TIMEOUT", 0.2)
     quick = Collector("quick")
     slow = Collector("call.mkv", pause=lambda _: time.sleep(0.05), waits=30)
@@ -224,7 +224,7 @@ def test_a_recording_that_lags_behind_at_the_end_is_finished(stage: Stage, monke
     assert (report.sinks["call.mkv"].shown, slow.closed_times) == (25, 1)
 
 
-def test_a_sink_that_hangs_is_left_behind_and_its_frames_are_accounted_for(
+def test_the_job_ends_without_a_hanging_sink_and_counts_its_frames(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_module, "_JOIN_TIMEOUT", 0.1)
@@ -249,14 +249,14 @@ def test_paused_frames_are_counted_and_cost_nothing(stage: Stage) -> None:
     assert report.tiles.tiles == 0
 
 
-def test_switched_off_frames_pass_as_they_are(stage: Stage) -> None:
+def test_frames_pass_unchanged_when_sharpening_is_off(stage: Stage) -> None:
     stage.enabled = False
     sink = Collector()
     LiveJob(ScriptedSource([frame(0)]), [sink], stage).run()
     assert sink.shown[0].frame is sink.shown[0].before
 
 
-def test_strength_holds_from_the_next_frame_on(stage: Stage) -> None:
+def test_a_new_strength_applies_to_the_next_frame(stage: Stage) -> None:
     stage.strength = 0.0
     taken = frame(0)
     assert np.array_equal(stage.process(taken).luma, taken.luma)
@@ -275,7 +275,7 @@ def test_stop_from_another_thread_ends_the_job(stage: Stage) -> None:
     assert time.monotonic() - started < 30  # its script would take more than a quarter of an hour
 
 
-def test_any_tier_can_be_asked_for_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tier_can_change_while_the_job_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage("auto", threads=1)
     assert (stage.tiers, stage.tiers[stage.first]) == (("quality", "balanced", "fast"), "fast")
     sink = Collector()
@@ -294,7 +294,7 @@ def test_any_tier_can_be_asked_for_while_it_runs(monkeypatch: pytest.MonkeyPatch
     assert used == ["fast", "quality", "balanced", "fast"]
 
 
-def test_what_is_reused_counts_as_needed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reused_tiles_count_as_needed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The budget is of tiles that are chosen: a still picture must not lose them to a moment of load."""
     needed: list[float] = []
 
@@ -309,7 +309,7 @@ def test_what_is_reused_counts_as_needed(stage: Stage, monkeypatch: pytest.Monke
     assert needed == [1.0] * 5
 
 
-def test_sinks_need_names_of_their_own(stage: Stage) -> None:
+def test_sinks_need_different_names(stage: Stage) -> None:
     with pytest.raises(UsageError, match="different names"):
         LiveJob(ScriptedSource([]), [Collector(), Collector()], stage)
     with pytest.raises(UsageError, match="different names"):
@@ -347,7 +347,7 @@ def test_a_hundred_starts_and_stops_leak_neither_threads_nor_files_nor_memory(st
 
 @pytest.mark.long  # ten minutes of video at 30 frames a second, unpaced: memory that grows slowly shows
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
-def test_eighteen_thousand_frames_leave_memory_flat(student_file: Path) -> None:
+def test_memory_does_not_grow_over_eighteen_thousand_frames(student_file: Path) -> None:
     frames = [frame(i, 320, 180) for i in range(4)]
     marks: list[int] = []
     sink = Collector(keep=False, waits=8)

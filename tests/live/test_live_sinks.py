@@ -66,13 +66,13 @@ def test_a_recording_takes_every_size_format_and_rotation(tmp_path: Path) -> Non
         assert [(f.width, f.height, f.rotation) for f in reader] == [(64, 96, 0)] * 3
 
 
-def test_frames_captured_at_one_moment_still_follow_each_other(tmp_path: Path) -> None:
+def test_frames_with_equal_times_get_increasing_times(tmp_path: Path) -> None:
     record(tmp_path / "call.mkv", [shown(i, at) for i, at in enumerate((1.0, 1.0, 0.9))])
     with VideoReader(tmp_path / "call.mkv") as reader:
         assert len(list(reader)) == 3
 
 
-def test_a_recording_that_exists_is_kept_unless_asked_otherwise(tmp_path: Path) -> None:
+def test_an_existing_recording_is_kept_without_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "call.mkv"
     path.write_bytes(b"mine")
     with pytest.raises(OutputExistsError, match=r"call\.mkv: exists"):
@@ -103,7 +103,7 @@ os._exit(1)
         assert len(list(reader)) >= 150
 
 
-def test_a_full_disk_is_an_error_and_what_was_written_can_be_played(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_leaves_a_playable_file(tmp_path: Path) -> None:
     """A limit on the size of files stands in for the disk."""
     path = tmp_path / "call.mkv"
     code = f"""
@@ -139,9 +139,7 @@ except OutputError:
         assert len(list(reader)) >= 5
 
 
-def test_a_disk_that_is_full_for_the_last_of_it_is_an_error_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_is_full_at_the_end_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written when a file is finished: the last cluster and the index."""
     recorder = Recorder(tmp_path / "call.mkv")
     recorder.open(INFO)
@@ -160,7 +158,7 @@ def test_a_disk_that_is_full_for_the_last_of_it_is_an_error_too(
     recorder.close()
 
 
-def test_sound_of_the_file_lies_beside_its_picture(tmp_path: Path, student_file: Path) -> None:
+def test_sound_of_a_file_is_in_step_with_its_picture(tmp_path: Path, student_file: Path) -> None:
     clip = make_clip(tmp_path / "with-sound.mp4", audio=True)
     assert file_has_sound(clip)
     recorder = Recorder(tmp_path / "call.mkv", sound=True)
@@ -181,7 +179,7 @@ def test_sound_of_the_file_lies_beside_its_picture(tmp_path: Path, student_file:
     assert sum(block.samples for block in blocks) >= 0.1 * 48_000
 
 
-def test_sound_that_drifts_is_put_where_it_belongs(tmp_path: Path) -> None:
+def test_drifting_sound_is_corrected(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "call.mkv", sound=True)
     recorder.open(INFO)
     for index in range(60):
@@ -200,7 +198,7 @@ def test_sound_that_drifts_is_put_where_it_belongs(tmp_path: Path) -> None:
     assert sorted(gaps)[-2] < 0.1
 
 
-def test_sound_that_comes_too_early_costs_what_is_early_and_no_more(tmp_path: Path) -> None:
+def test_only_the_early_part_of_sound_is_dropped(tmp_path: Path) -> None:
     """As after a stall, when all that was held up comes at once: later sound is as it should be."""
     recorder = Recorder(tmp_path / "call.mkv", sound=True)
     recorder.open(INFO)
@@ -247,7 +245,7 @@ def test_sound_stays_with_a_picture_that_begins_late(tmp_path: Path, student_fil
     assert end == pytest.approx(0.2, abs=0.1)  # of 0.4 s of sound, half lies before the picture
 
 
-def test_a_recording_is_never_what_is_being_played(tmp_path: Path) -> None:
+def test_a_recording_cannot_replace_its_source(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "call.mkv")
     before = clip.read_bytes()
     with pytest.raises(OutputExistsError, match="is what is being played"):
@@ -255,7 +253,7 @@ def test_a_recording_is_never_what_is_being_played(tmp_path: Path) -> None:
     assert clip.read_bytes() == before
 
 
-def test_a_pipe_gets_one_size_and_format_whatever_comes(student_file: Path) -> None:
+def test_a_pipe_keeps_its_first_size_and_format(student_file: Path) -> None:
     out = io.BytesIO()
     sink = Y4MSink(out)
     sink.open(INFO)
@@ -268,7 +266,7 @@ def test_a_pipe_gets_one_size_and_format_whatever_comes(student_file: Path) -> N
     assert [(f.width, f.height) for f in frames] == [(65, 97)] * 3
 
 
-def test_a_pipe_nobody_reads_ends_the_job(student_file: Path) -> None:
+def test_a_closed_pipe_ends_the_job(student_file: Path) -> None:
     class Closed(io.BytesIO):
         def write(self, _: Any) -> int:
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
@@ -354,7 +352,7 @@ def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch)
 # -- formats ----------------------------------------------------------------------------------------------------------
 
 
-def test_upright_is_how_a_player_shows_it() -> None:
+def test_upright_equals_the_display_of_a_player() -> None:
     taken = frame(0, 5, 4, rotation=90)
     turned = upright(taken)
     np.testing.assert_array_equal(turned.luma, np.rot90(taken.luma))
@@ -362,13 +360,13 @@ def test_upright_is_how_a_player_shows_it() -> None:
     assert upright(frame(0)).luma is not None
 
 
-def test_converting_to_what_a_frame_is_costs_nothing() -> None:
+def test_conversion_to_the_same_format_returns_the_frame() -> None:
     taken = frame(0)
     assert pix_fmt_of(taken) == "yuv420p"
     assert converted(taken, 96, 64) is taken
 
 
-def test_grey_is_grey_in_colours_too() -> None:
+def test_grey_converts_to_neutral_colour() -> None:
     taken = frame(0)
     rgb = rgb_of(taken)
     assert rgb.shape == (64, 96, 3)

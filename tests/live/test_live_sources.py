@@ -71,7 +71,7 @@ def test_a_rate_replaces_the_files_own_times(tmp_path: Path) -> None:
         assert [now - 1000.0 for now, _ in _read(source)] == pytest.approx([i / 50 for i in range(10)])
 
 
-def test_a_clock_that_jumps_is_followed_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_jump_of_file_times_causes_no_wait(tmp_path: Path) -> None:
     """An hour ahead in the middle, as of a stream whose sender began anew."""
     times = [0, 512, 1024, 1024 + 12800 * 3600, 1536 + 12800 * 3600]
     clock = Clock()
@@ -91,7 +91,7 @@ def test_a_pause_in_a_file_is_kept(tmp_path: Path) -> None:
     assert clock.slept == pytest.approx(10.08, abs=0.01)
 
 
-def test_a_file_nobody_reads_in_time_catches_up(tmp_path: Path) -> None:
+def test_a_late_reader_catches_up_with_the_file(tmp_path: Path) -> None:
     clock = Clock()
     with PacedFile(make_clip(tmp_path / "a.mp4"), clock=clock, sleep=clock.sleep) as source:
         source.open()
@@ -103,7 +103,7 @@ def test_a_file_nobody_reads_in_time_catches_up(tmp_path: Path) -> None:
     assert behind[-1] - 1000.0 == pytest.approx(0.36)
 
 
-def test_a_file_in_a_loop_goes_on(tmp_path: Path) -> None:
+def test_a_looped_file_starts_again(tmp_path: Path) -> None:
     clock = Clock()
     with PacedFile(make_clip(tmp_path / "a.mp4"), loop=True, clock=clock, sleep=clock.sleep) as source:
         source.open()
@@ -178,7 +178,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[CaptureSour
     return make
 
 
-def test_a_camera_that_has_nothing_yet_is_asked_again(scripted: Any) -> None:
+def test_a_camera_without_a_frame_is_polled_again(scripted: Any) -> None:
     source, container = scripted([_again(), _again(), ("yuyv422", 64, 48)])
     with source:
         assert str(source.open()).startswith("camera 0: 64x48 at 30 a second, yuyv422")
@@ -266,7 +266,7 @@ def test_an_absurd_size_is_refused(scripted: Any, monkeypatch: pytest.MonkeyPatc
         (errno.EIO, "camera 0: cannot be opened: trouble"),
     ],
 )
-def test_opening_a_camera_that_cannot_be_says_why_and_what_to_do(
+def test_a_camera_that_cannot_open_gives_reason_and_remedy(
     code: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
@@ -279,7 +279,7 @@ def test_opening_a_camera_that_cannot_be_says_why_and_what_to_do(
         CaptureSource(address).open()
 
 
-def test_no_camera_at_all_names_what_can_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_camera_the_message_names_other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("acutance.io.devices.list_devices", list)
     with pytest.raises(InputNotFoundError, match="no camera is plugged in; a file, a stream's address or 'screen'"):
         CaptureSource(Address("camera", "camera 0", "/dev/video-none", "v4l2")).open()
@@ -329,9 +329,7 @@ def server(tmp_path: Path) -> Iterator[_Server]:
     running.close()
 
 
-def test_a_stream_that_stalls_is_opened_again(
-    server: _Server, student_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stalled_stream_is_reopened(server: _Server, student_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture_worker, "_BACK_OFF", (0.01,))
     source = CaptureSource(stream(server.url), stall=1.0)
     sink = Collector(waits=100)
@@ -371,7 +369,7 @@ def test_a_stream_that_comes_all_at_once_is_shown_at_its_pace(server: _Server) -
     assert times[-1] - times[0] > 1.0
 
 
-def test_a_stream_nobody_serves_is_refused_with_its_address() -> None:
+def test_an_unreachable_stream_is_an_error_with_its_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(SourceError, match=f"127.0.0.1:{port}"):
@@ -401,7 +399,7 @@ def test_a_stream_cannot_lead_to_a_file(tmp_path: Path) -> None:
 # -- what a user types ----------------------------------------------------------------------------------------------
 
 
-def test_names_of_sources_lead_to_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_select_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr("acutance.io.devices.list_devices", list)
     clip = make_clip(tmp_path / "a.mp4")
@@ -445,7 +443,7 @@ def test_screens_of_each_platform(monkeypatch: pytest.MonkeyPatch) -> None:
         screen()
 
 
-def test_what_cameras_offer_is_read_from_ffmpegs_words() -> None:
+def test_camera_modes_are_parsed_from_ffmpegs_output() -> None:
     v4l2 = (
         "[video4linux2,v4l2] Raw       :     yuyv422 :           YUYV 4:2:2 : 640x480 320x240\n"
         "[video4linux2,v4l2] Compressed:       mjpeg :          Motion-JPEG : 1280x720 1920x1080\n"

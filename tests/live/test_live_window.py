@@ -191,7 +191,7 @@ def test_a_turned_picture_is_shown_upright(start: Callable[..., Running], tmp_pa
     assert running.end()[0] == 0
 
 
-def test_what_the_system_tells_a_window_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_handles_system_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """Minimised, back again, closed: told by SDL itself, whatever the system."""
     import ctypes
 
