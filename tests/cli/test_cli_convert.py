@@ -12,6 +12,7 @@ from acutance.cli.main import main
 from acutance.engine.integer import IntegerNetwork, convert
 from acutance.students.bundled import find_student
 from acutance.students.spec import ConvLayer, Student, load_student, save_student
+from small_students import upscaling_student
 
 
 @pytest.fixture
@@ -54,6 +55,16 @@ def test_a_students_file_is_taken_and_nothing_is_written_without_a_name(
     assert code == 0
     assert "tiny-clean-x2" in out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upscaler_is_measured_on_small_pictures(shoot, tmp_path: Path, photos: Path) -> None:
+    save_student(upscaling_student(2), tmp_path / "up2.safetensors")
+    code, _, out = shoot("up2.safetensors", "up2.acu", "--images", photos)
+    assert code == 0
+    assert "fast-clean-up3: 1 to 2, 1, 0 in int16; measured on 2 picture(s), x2 bicubic" in out
+    assert IntegerNetwork.from_bytes((tmp_path / "up2.acu").read_bytes()).shape.scale == 2
+    code, _, out = shoot("up2.safetensors")
+    assert (code, "measured on the drawn picture" in out) == (0, True)
 
 
 def test_json_tells_of_each_layer(shoot) -> None:

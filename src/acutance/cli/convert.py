@@ -123,7 +123,8 @@ def _measure_pictures(student: "Student", pictures: "Sequence[ImageFile]") -> "t
     from acutance.luma import add_luma_residual, luma_from_rgb
     from acutance.metrics import border_of, psnr_y
 
-    engine, border = NumpyEngine(student), border_of(_FACTOR)
+    shape, factor = student.spec.shape, _factor(student)
+    engine, border = NumpyEngine(student), border_of(factor)
     lumas: list[Luma] = []
     floats: list[float] = []
     integers: list[float] = []
@@ -133,13 +134,13 @@ def _measure_pictures(student: "Student", pictures: "Sequence[ImageFile]") -> "t
             truth = crop_to_multiple(picture.load())
         except UsageError as error:
             raise UsageError(f"{picture.path}: {error}") from error
-        degraded = down_up(truth, _FACTOR).same_size
-        luma = luma_from_rgb(degraded)
+        low, degraded = down_up(truth, factor)[:2]
+        luma = luma_from_rgb(low if shape.upscales else degraded)
         exact, integer = _float_residual(student, luma), engine.residual(luma)
         for residual, found in ((exact, floats), (integer, integers)):
             restored = np.asarray(add_luma_residual(degraded, residual), np.uint8)
             found.append(psnr_y(restored, truth, border=border))
-        between.append(_psnr_outputs(luma, integer, exact))
+        between.append(_psnr_outputs(luma_from_rgb(degraded), integer, exact))
         lumas.append(luma)
     exact_db, integer_db = mean_db(floats), mean_db(integers)
     return _Loss(len(pictures), mean_db(between), exact_db, integer_db, exact_db - integer_db), lumas
@@ -148,12 +149,22 @@ def _measure_pictures(student: "Student", pictures: "Sequence[ImageFile]") -> "t
 def _measure_drawn(student: "Student") -> "tuple[_Loss, list[Luma]]":
     import numpy as np
 
+    from acutance.engine.enlargement import enlarge
     from acutance.engine.integer import calibration_picture
     from acutance.engine.numpy_engine import NumpyEngine
 
-    luma = calibration_picture().astype(np.float32)
+    shape = student.spec.shape
+    luma = base = calibration_picture(softened=not shape.upscales).astype(np.float32)
+    if shape.upscales:
+        base = enlarge(luma.astype(np.uint8), shape.unshuffle, shape.shuffle, 8).astype(np.float32)
     exact, integer = _float_residual(student, luma), NumpyEngine(student).residual(luma)
-    return _Loss(1, _psnr_outputs(luma, integer, exact)), [luma]
+    return _Loss(1, _psnr_outputs(base, integer, exact)), [luma]
+
+
+def _factor(student: "Student") -> float:
+    """By how much pictures are scaled down, and up, to be measured on."""
+    shape = student.spec.shape
+    return shape.scale if shape.upscales else _FACTOR
 
 
 def _psnr_outputs(luma: "Luma", residual: "Luma", reference: "Luma") -> float:
@@ -224,10 +235,13 @@ def _report(student: "Student", layers: Sequence[_LayerUse], loss: _Loss) -> str
     ]
     heads = ["layer", "channels", "shift", "overflow bound", "largest activation", "saturated"]
     where = (
-        "on the drawn picture" if loss.psnr_y_float is None else f"on {loss.pictures} picture(s), x{_FACTOR:g} bicubic"
+        "on the drawn picture"
+        if loss.psnr_y_float is None
+        else f"on {loss.pictures} picture(s), x{_factor(student):g} bicubic"
     )
+    factors = f"{shape.unshuffle} to {shape.shuffle}" if shape.upscales else f"{shape.unshuffle}"
     lines = [
-        f"{student.spec.name}: {shape.unshuffle}, {shape.channels}, {shape.depth} in int16; measured {where}",
+        f"{student.spec.name}: {factors}, {shape.channels}, {shape.depth} in int16; measured {where}",
         "",
         render(heads, rows),
         "",
