@@ -8,14 +8,11 @@ from typing import Any
 
 from acutance.engine import Engine, open_engine
 from acutance.errors import InputNotFoundError, UsageError
-from acutance.evaluate.speed import Contender, Race, int16_peak, race
+from acutance.evaluate.speed import NOMINAL_PEAK, Contender, Race, int16_peak, race
 from acutance.students.bundled import find_student
 from acutance.students.spec import Student
 
 __all__ = ["NOMINAL_PEAK", "TARGET_SET", "TEST_CLIPS", "VAL_CLIPS", "Section", "Setting", "clip_path", "threads_here"]
-
-NOMINAL_PEAK = 78e9
-"""int16 multiply-accumulates a second of one core of the machine that the floors in fps are meant for."""
 
 TARGET_SET = "avx2"
 """The instruction set that the targets are about: what nearly every x86 processor in use has."""

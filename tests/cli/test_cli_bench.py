@@ -54,6 +54,19 @@ def test_what_was_timed_on_fewer_pixels_is_marked() -> None:
     assert "10 % of the processor stolen" in text
 
 
+@pytest.mark.parametrize(
+    ("peak", "threads", "warned"), [(80.0, 2, True), (150.0, 2, False), (70.0, 1, True), (None, 2, False)]
+)
+def test_a_machine_below_nominal_speed_is_warned_of(peak: float | None, threads: int, warned: bool) -> None:
+    report = {"rows": [], "threads": threads, "processor": "P", "engine": "native", "holds": {}}
+    report |= {"int16_peak_gmacs": peak, "steal": None, "others": None}
+    text = bench._text(report)
+    assert ("warning: below nominal speed" in text) == warned
+    if warned:
+        assert f"{peak:.0f} GMAC/s" in text
+        assert f"{78 * threads}" in text
+
+
 @pytest.mark.parametrize("options", [["--seconds", "0"], ["--threads", "0"], ["--seconds", "nan"]])
 def test_values_out_of_range_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", *options]) == 2

@@ -88,7 +88,7 @@ def run(options: Options) -> int:
 
 def _measure(seconds: float, threads: int, engines: Sequence[str]) -> dict[str, Any]:
     from acutance._util.machine import processor_name
-    from acutance.evaluate.speed import Contender, int16_peak, race
+    from acutance.evaluate.speed import NOMINAL_PEAK, Contender, int16_peak, race
 
     entries = list(_entries(threads, engines))
     if not entries:
@@ -112,6 +112,7 @@ def _measure(seconds: float, threads: int, engines: Sequence[str]) -> dict[str, 
         **timed.load.to_dict(),
         "rows": rows,
         "engine": best,
+        "nominal_peak_gmacs": round(NOMINAL_PEAK / 1e9 * threads, 2),
         "holds": _holds([r for r in rows if r["engine"] == best]),
     }
 
@@ -211,7 +212,27 @@ def _text(report: dict[str, Any]) -> str:
         "the int16 peak needs the native engine" if peak is None else f"int16 peak {peak:.0f} GMAC/s",
         *(f"{report[k] * 100:.0f} % {what}" for k, what in _LOADS if report[k] is not None),
     ]
-    return "\n".join([*parts, "", f"meanwhile: {', '.join(conditions)}"])
+    parts += ["", f"meanwhile: {', '.join(conditions)}"]
+    if (warning := _slow(report)) is not None:
+        parts += ["", f"warning: {warning}"]
+    return "\n".join(parts)
+
+
+def _slow(report: dict[str, Any]) -> str | None:
+    """Return a warning if the machine is slower now than the one that the speeds in the documents are for."""
+    from acutance.evaluate.speed import NOMINAL_PEAK
+
+    peak, threads = report["int16_peak_gmacs"], report["threads"]
+    nominal = NOMINAL_PEAK / 1e9 * threads
+    if peak is None or peak >= _NEAR * nominal:
+        return None
+    return (
+        f"below nominal speed: {peak:.0f} GMAC/s on {threads} thread{'s' if threads > 1 else ''} where the documented "
+        f"speeds have {nominal:.0f}; an idle machine, or a faster one, gives more frames"
+    )
+
+
+_NEAR = 0.95  # a peak this near to the nominal one counts as that; it varies by a few percent
 
 
 _LOADS = (("steal", "of the processor stolen"), ("others", "used by other processes"))

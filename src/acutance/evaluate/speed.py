@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from acutance.errors import UsageError
 
 __all__ = [
+    "NOMINAL_PEAK",
     "Contender",
     "Load",
     "LoadMeter",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 Seconds = NDArray[np.float64]
+
+NOMINAL_PEAK = 78e9
+"""Multiply-accumulates per second and thread of the machine that the speed targets are for: AVX2 at 2.45 GHz."""
 
 _PAUSE = 0.1  # seconds
 
