@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import re
 import sys
 import threading
@@ -13,6 +14,10 @@ from acutance.errors import MissingExtraError
 
 REPORTS_HOME = "openvino_telemetry"
 """OpenVINO and NNCF send usage reports through this module, without asking. Without it they work and send nothing."""
+
+_SILENT = {"ORT_DISABLE_TELEMETRY": "1"}
+"""ONNX Runtime (as of 1.32) sends usage reports and writes a device identifier when it is imported. Its own switch
+must be set before."""
 
 
 def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> ModuleType:
@@ -30,6 +35,8 @@ def require(module: str, *, extra: str, purpose: str, minimum: str = "") -> Modu
     Raises:
         MissingExtraError: the module cannot be imported, or is too old.
     """
+    for name, value in _SILENT.items():
+        os.environ.setdefault(name, value)
     try:
         with _hidden(REPORTS_HOME):
             found = importlib.import_module(module)

@@ -1,11 +1,8 @@
 """``acutance live``."""
 
-import contextlib
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +15,7 @@ from acutance.cli.engines import EngineOption
 from acutance.cli.exit_codes import exit_code
 from acutance.cli.live_output import LiveOutput, status_line
 from acutance.cli.progress import ProgressMode
+from acutance.cli.signals import calling_on_stop
 from acutance.errors import AcutanceError, UsageError
 
 if TYPE_CHECKING:
@@ -131,32 +129,13 @@ def run(options: Options) -> int:
     job.on_status = watcher.look
     if window is not None:
         window.on_key = watcher.key
-    with _stopping_on_interrupt(job):
+    with calling_on_stop(job.stop):
         try:
             report = job.run()
         finally:
             output.end()
     output.summary(report)
     return next((exit_code(error) for error in report.failed.values()), 0)
-
-
-@contextlib.contextmanager
-def _stopping_on_interrupt(job: "LiveJob") -> Iterator[None]:
-    """Ctrl-C ends the job in good order; the second time it ends what hangs."""
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of a job that a shell runs in the background
-    if ignored or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        job.stop()
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from acutance import __version__
 from acutance.cli.exit_codes import exit_code
 from acutance.cli.failures import explain
+from acutance.cli.signals import interrupt_on_stop
 from acutance.cli.terminal import complain, prepare_streams
 from acutance.errors import AcutanceError, Cancelled, UsageError
 
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         prepare_streams()
+        interrupt_on_stop()
         arguments = sys.argv[1:]
     warnings.showwarning = _show_warning
     try:

@@ -27,11 +27,33 @@ _SOUND_WAITING = 500  # blocks of sound, some ten seconds
 _LIVE_PRESETS = {"libx264": "veryfast", "libx265": "ultrafast", "libvpx-vp9": "8", "libsvtav1": "12"}
 
 
+_PROMPT = {
+    # What is there is written at once, in pieces of less than half a second: so much is lost when the power fails.
+    "flush_packets": "1",
+    "movflags": "empty_moov+default_base_moof",
+    "frag_duration": "400000",  # microseconds, of MP4 and MOV
+    "cluster_time_limit": "400",  # milliseconds, of Matroska and WebM
+    # Pictures do not wait longer for sound that may not come.
+    "max_interleave_delta": "300000",  # microseconds
+}
+
+
+def _prompt_settings(encoder: str, rate: Fraction) -> dict[str, str]:
+    """Return options with which an encoder holds back no more than about a quarter of a second of frames."""
+    ahead = max(1, round(rate / 5))
+    return {
+        "libx264": {"rc-lookahead": str(ahead), "bf": "2", "x264-params": "sync-lookahead=0:sliced-threads=1"},
+        "libx265": {"x265-params": f"rc-lookahead={ahead}:bframes=2:frame-threads=1:log-level=none"},
+        "libvpx-vp9": {"deadline": "realtime", "lag-in-frames": "0"},
+        "libsvtav1": {"svtav1-params": "pred-struct=1:lookahead=0"},
+    }.get(encoder, {})
+
+
 class Recorder(LiveSink):
     """Writes frames to a video file, each at the time at which it was captured, and sound beside them.
 
-    path: MP4, MOV, Matroska, WebM, MPEG-TS or NUT; MP4 and MOV are written in fragments, so that what is there can be
-    played whatever happens. The picture has the size of the first frame, upright; others are scaled.
+    path: MP4, MOV, Matroska, WebM, MPEG-TS or NUT, written in short pieces: whatever happens, all but the last second
+    can be played. The picture has the size of the first frame, upright; others are scaled.
     encoder, crf, bitrate, preset: as for :class:`acutance.io.VideoWriter`, with presets that keep up with a camera.
     sound: whether to expect some (:meth:`sound`); None: as the source says.
     inputs: files that it must not be. Raises OutputExistsError, UsageError, OutputError.
@@ -104,20 +126,15 @@ class Recorder(LiveSink):
             encoder, path=self.path, container=self._container_name, pix_fmt="yuv420p", width=width, height=height
         )
         settings = chosen.settings(crf=crf, bitrate=bitrate, preset=preset or _LIVE_PRESETS.get(chosen.name))
-        if chosen.name == "libvpx-vp9":
-            settings["deadline"] = "realtime"
-        # What is there is written at once, and pictures do not wait for sound that may not come.
-        options = {"flush_packets": "1", "max_interleave_delta": "1000000"}
-        if self._container_name in ("mp4", "mov"):
-            options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
-        output = av.open(f"file:{self.path}", "w", format=self._container_name, container_options=options)
+        settings |= _prompt_settings(chosen.name, self._rate)
+        output = av.open(f"file:{self.path}", "w", format=self._container_name, container_options=_PROMPT)
         self._output = output
         added = output.add_stream(chosen.name, rate=self._rate, options=settings, bit_rate=bitrate or 0)
         self._picture = picture = cast(av.video.stream.VideoStream, added)
         context = picture.codec_context
         context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", _TIME_BASE
-        context.thread_type = "AUTO"
-        context.gop_size = max(1, round(2 * self._rate))  # what a power cut can take: two seconds
+        context.thread_type = "SLICE"  # threads that each encode a frame of their own hold back as many frames
+        context.gop_size = max(1, round(2 * self._rate))
         context.color_range = 2 if frame.full_range else 1
         if frame.sample_aspect_ratio is not None:
             context.sample_aspect_ratio = frame.sample_aspect_ratio
