@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "cluster": BASE | {"engine", "io", "metrics", "sharpening", "choosing", "jobs"},
     "live": BASE | {"engine", "io", "metrics", "sharpening", "choosing"},
     "api": BASE | {"sharpening", "choosing", "jobs"},
+    "web": BASE | {"engine"},
     "export": BASE | {"engine", "io", "degrade", "metrics"},
     "demo": BASE | {"engine", "io", "degrade", "metrics", "sharpening", "choosing", "jobs"},
     "training": BASE,

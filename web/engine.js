@@ -42,6 +42,7 @@ export class Runtime {
   #exports;
   #memory;
   #module;
+  #shared;
   #spawn;
   #workers = [];
   #idle = [];
@@ -53,7 +54,9 @@ export class Runtime {
   constructor(module, { spawn } = {}) {
     this.#module = module;
     this.#spawn = spawn;
-    if (WebAssembly.Module.imports(module).some(({ kind }) => kind === 'memory')) this.#startShared();
+    // Pages that are not isolated have no SharedArrayBuffer to ask the memory about.
+    this.#shared = WebAssembly.Module.imports(module).some(({ kind }) => kind === 'memory');
+    if (this.#shared) this.#startShared();
     else this.#startSingle();
   }
 
@@ -69,7 +72,7 @@ export class Runtime {
 
   get exports() { return this.#exports; }
   /** Whether the memory is shared, so that engines may have threads. */
-  get shared() { return this.#memory.buffer instanceof globalThis.SharedArrayBuffer; }
+  get shared() { return this.#shared; }
   /** Bytes of memory; it grows and never shrinks. */
   get memoryBytes() { return this.#memory.buffer.byteLength; }
 

@@ -24,6 +24,7 @@ VERBS = {
     "sharpen": "sharpen pictures and videos",
     "archive": "sharpen a folder of recordings on a cluster",
     "live": "sharpen a camera, the screen or a stream while it happens",
+    "web": "open the page that sharpens calls in the browser",
     "devices": "list cameras and microphones",
     "models": "list the bundled students with their cost and quality",
     "doctor": "say what this machine can do",
