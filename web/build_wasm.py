@@ -30,6 +30,8 @@ def _version() -> str:
 
 _VERSION = f'-DACUTANCE_VERSION="{_version()}"'
 _COMPILE = ("-std=c++17", "-O3", "-msimd128", "-fwasm-exceptions", "-DACUTANCE_BUILDING", "-DNDEBUG", _VERSION)
+# Compiled for size: what runs once for a stream or a frame, and what runs without SIMD, which only tests compare with.
+_SMALL = {"kernels_portable", "c_api", "dispatch", "engine", "network", "parts", "pool", "runtime", "unwind"}
 _EXPORTS = (
     "malloc", "free", "acutance_js_open", "acutance_free", "acutance_js_session", "acutance_session_close",
     "acutance_js_options", "acutance_js_process", "acutance_js_count", "acutance_session_reset", "acutance_last_error",
@@ -73,8 +75,7 @@ def _build(target: Path, flags: tuple[str, ...]) -> None:
         def compile_one(source: Path, target: str) -> None:
             # Relative paths, so that no path of this machine can end up in the module.
             relative = source.relative_to(ROOT).as_posix()
-            # What runs without SIMD is only compared with in tests; unrolled, it is a third of the module.
-            size = ("-Oz",) if source.name == "kernels_portable.cpp" else ()
+            size = ("-Oz",) if source.stem in _SMALL else ()
             _run("em++", *_COMPILE, *size, *flags, "-Inative/include", "-c", relative, "-o", target)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:

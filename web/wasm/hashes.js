@@ -1,5 +1,5 @@
 // Written by web/build_wasm.py.
 export const HASHES = Object.freeze({
-  'acutance.wasm': '0441ede1a642140fa399167f87efb1a5ed9d152e7ae4ff9c6ddfd9a9dbb4a72f',
-  'acutance-threads.wasm': '608d4c7bfeb0334ebbbbfbb212a2e72ec99aacefec9527c5088b36bbb49608ee',
+  'acutance.wasm': '4eec8a6c43ec3c1c6e004a04e5eb5fab96f818b1dcb5bb20c988abb812d4069e',
+  'acutance-threads.wasm': 'da8f66b9d0ed7711d5e506b676117cdd93f612e7a4e39891ba9092c2cda6fb78',
 });

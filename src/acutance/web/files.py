@@ -19,7 +19,7 @@ _LARGEST = 16 << 20  # bytes of a file: nothing here is near
 
 def static_folder() -> Path:
     """Return the folder of the files that are not made: in the package, or in the source tree it is run from."""
-    installed = Path(__file__).parent / "static"
+    installed = Path(__file__).parent / "web"
     return installed if installed.is_dir() else Path(__file__).parents[3] / "web"
 
 
