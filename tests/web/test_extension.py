@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("aiohttp")
 pytest.importorskip("playwright")
 
-from browser import CHROMIUM, needs_chromium, write_camera
 from server_thread import ServerThread
+
+from browser import CHROMIUM, needs_chromium, write_camera
 
 pytestmark = [needs_chromium, pytest.mark.skipif(sys.platform != "linux", reason="drives Debian's Chromium")]
 

@@ -10,12 +10,12 @@ import pytest
 pytest.importorskip("aiohttp")
 pytest.importorskip("playwright")
 
-from browser import chromium, needs_chromium, write_clip
 from server_thread import ServerThread
 
 from acutance.engine import open_engine
 from acutance.students.bundled import find_student
 from acutance.web.files import module_files
+from browser import chromium, needs_chromium, write_clip
 
 pytestmark = [needs_chromium, pytest.mark.skipif(sys.platform != "linux", reason="drives Debian's Chromium")]
 

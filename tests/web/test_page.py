@@ -13,10 +13,10 @@ import pytest
 pytest.importorskip("aiohttp")
 pytest.importorskip("playwright")
 
-from browser import chromium, needs_chromium, write_camera, write_clip
 from server_thread import ServerThread
 
 from acutance.web.files import page_files
+from browser import chromium, needs_chromium, write_camera, write_clip
 
 pytestmark = [needs_chromium, pytest.mark.skipif(sys.platform != "linux", reason="drives Debian's Chromium")]
 
