@@ -123,7 +123,7 @@ def test_a_video_whose_packets_do_not_tell_its_frames_is_made_in_sequence(
         model=settings.model, segment_frames=SEGMENT, encoder="libvpx-vp9", preset="8", engine="native"
     ))  # fmt: skip
     assert report.failed == []
-    Sharpener(settings.model, threads=1).video(
+    Sharpener(settings.model, threads=1, engine="native").video(
         library / "clip.webm", tmp_path / "local.webm", segment_frames=SEGMENT, encoder="libvpx-vp9", preset="8",
         video_threads=1,
     )  # fmt: skip

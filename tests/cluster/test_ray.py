@@ -78,7 +78,7 @@ def expected(
 ) -> dict[str, tuple[int, str]]:
     """What file jobs make."""
     folder = tmp_path_factory.mktemp("expected")
-    sharpener = Sharpener(settings.model, threads=1)
+    sharpener = Sharpener(settings.model, threads=1, engine="native")
     for path in library.glob("talk*"):
         sharpener.video(path, folder / path.name, segment_frames=SEGMENT, preset="ultrafast", video_threads=1)
     return outputs(folder)
