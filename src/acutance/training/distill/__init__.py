@@ -1,0 +1,1 @@
+"""Training runs: recipes, losses, the loop, and runs that several processes share."""

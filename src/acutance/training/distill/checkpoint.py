@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything that a run needs to continue exactly where it stopped."""
 
 import dataclasses
 import hashlib
@@ -26,9 +26,22 @@ class Recipe(Protocol):
 
 @dataclass
 class Checkpoint:
-    """step: steps done. best_psnr, best_epoch: of the best validation so far; stale: epochs since.
-    Batches depend on (seed, step) and the pictures alone, so no state of a data loader is needed; data_sha256 names the
-    pictures."""
+    """The state of a run after a step.
+
+    Batches depend only on the seed, the step and the pictures, so no state of a data loader is needed.
+
+    Attributes:
+        step: steps done.
+        student: weights.
+        average: weights of the moving average.
+        optimizer: state of the optimiser.
+        torch_rng: state of torch's random numbers.
+        best_psnr: PSNR on luma of the best validation so far, in dB.
+        best_epoch: epoch of that validation.
+        stale: epochs since then.
+        finished: True if patience has run out.
+        data_sha256: names the training pictures.
+    """
 
     step: int
     student: dict[str, Tensor]
@@ -43,14 +56,14 @@ class Checkpoint:
 
     @property
     def sha256(self) -> str:
-        """Of all it holds, to the bit."""
+        """Return the SHA-256 of all values, to the bit."""
         digest = hashlib.sha256()
         _add(digest, vars(self))
         return digest.hexdigest()
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, options: Recipe) -> None:
-    """Write atomically: a kill in the middle leaves the previous checkpoint. Raises OutputError."""
+    """Write a checkpoint atomically: if the process is killed, the previous one stays. Raises OutputError."""
     temporary = path.with_name(f".{path.name}.tmp")
     # Not asdict: it would copy every tensor.
     content = {f.name: getattr(checkpoint, f.name) for f in dataclasses.fields(checkpoint)}

@@ -1,4 +1,4 @@
-"""What is known of a run besides its log: kept in ``run.json``, so that a report can be made from the folder alone."""
+"""Facts of a run besides its log, kept in ``run.json``. They let a report be made from the folder alone."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -31,7 +31,13 @@ _FILE = "run.json"
 
 @dataclass(frozen=True)
 class DataFacts:
-    """pictures: files. tiles: what was cut from them. pixels: of all tiles together."""
+    """The size of a set of pictures.
+
+    Attributes:
+        pictures: number of files.
+        tiles: number of tiles that were cut from them.
+        pixels: of all tiles together.
+    """
 
     pictures: int
     tiles: int
@@ -40,7 +46,13 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class StudentFacts:
-    """parameters: of the network that ships; trained_parameters: of its training form."""
+    """The size of a student.
+
+    Attributes:
+        parameters: of the network that ships.
+        trained_parameters: of the network in training, with its branches.
+        macs_per_pixel: multiply-accumulates per output pixel.
+    """
 
     parameters: int
     trained_parameters: int
@@ -49,8 +61,20 @@ class StudentFacts:
 
 @dataclass(frozen=True)
 class TeacherFacts:
-    """Figures on the validation pictures in dB, cost, and frames a second at 1920x1080 estimated from a picture of
-    ``measured_pixels`` output pixels on ``threads`` threads."""
+    """Quality and cost of a teacher.
+
+    Attributes:
+        name: of its weights.
+        architecture: of its network.
+        psnr_y: PSNR on luma on the validation pictures, in dB.
+        psnr_y_input: that of its input, in dB.
+        margin_db: how much more it must have, in dB.
+        parameters: of the network.
+        macs_per_pixel: multiply-accumulates per output pixel.
+        fps_1080p: frames a second at 1920x1080, estimated from a smaller picture.
+        measured_pixels: output pixels of that picture.
+        threads: threads of that measurement.
+    """
 
     name: str
     architecture: str
@@ -66,7 +90,16 @@ class TeacherFacts:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """options: as resolved; config_sha256: their hash."""
+    """All facts of a run.
+
+    Attributes:
+        options: the recipe, with all defaults.
+        config_sha256: hash of the recipe.
+        training: size of the training set.
+        validation: size of the validation set.
+        student: size of the student.
+        teacher: quality and cost of the teacher, or None.
+    """
 
     options: dict[str, Any]
     config_sha256: str
@@ -85,7 +118,7 @@ def gather_facts(
     teacher: Teacher | None = None,
     figures: TeacherFigures | None = None,
 ) -> RunFacts:
-    """Count the data and the networks; the teacher also runs on a small picture, to be timed."""
+    """Return the facts of a run. This runs the teacher on a small picture to time it."""
     trained = sum(p.numel() for p in student.parameters())
     if isinstance(student, StudentNet):
         student_facts = StudentFacts(student.shape.parameters, trained, student.shape.macs_per_pixel)
@@ -121,7 +154,7 @@ def write_facts(facts: RunFacts, out: Path) -> None:
 
 
 def write_manifest(training: PairSet, validation: PairSet, out: Path) -> None:
-    """Write ``manifest.jsonl`` in ``out``: a line for each pair, what it went through. Raises OutputError."""
+    """Write ``manifest.jsonl`` in ``out``: one line a pair with its degradation. Raises OutputError."""
     path = out / "manifest.jsonl"
     lines = [
         json.dumps({"set": name, **pair.record}, sort_keys=True) + "\n"
@@ -135,7 +168,7 @@ def write_manifest(training: PairSet, validation: PairSet, out: Path) -> None:
 
 
 def read_facts(out: Path) -> RunFacts:
-    """Read ``run.json`` of a run's folder. Raises ConfigError where there is none that can be read."""
+    """Read ``run.json`` of a run's folder. Raises ConfigError if it cannot be read."""
     path = out / _FILE
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The pairs of a run: what its recipe says of pictures, clips and the teacher, made or taken from the cache."""
+"""Prepare the pairs that a recipe asks for, or take them from the cache."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +16,25 @@ from acutance.training.models.teachers import Teacher
 __all__ = ["Progress", "load_pairs"]
 
 Progress = Callable[[int, int, str], None]
-"""Told how many of how many are done, and of what."""
+"""Called with (done, total, what)."""
 
 
 def load_pairs(
     options: RunOptions, *, data_root: Path, cache: Path, teacher: Teacher | None, progress: Progress
 ) -> tuple[PairSet, PairSet]:
-    """The training and the validation pairs of a run."""
+    """Return the training and the validation pairs of a run.
+
+    Args:
+        options: the recipe.
+        data_root: folder of the recipe's pictures and clips.
+        cache: folder of prepared pairs.
+        teacher: whose outputs are added to the pairs, or None.
+        progress: called for each picture.
+
+    Raises:
+        ConfigError: the recipe asks for what does not fit together.
+        InputNotFoundError: no picture is as large as a crop.
+    """
     data = options.data
     mix = DegradationMix.from_list(data.degradations)
     reads_rgb = options.student.tier not in TIERS

@@ -1,4 +1,4 @@
-"""The log of a run: JSON lines, one event each, in step order even after a resume."""
+"""The log of a run: one JSON object a line and an event, in the order of steps even after a resume."""
 
 import json
 import os
@@ -11,7 +11,7 @@ __all__ = ["RunLog", "read_log"]
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """All whole events; a last line that a kill cut off is left out."""
+    """Return all complete events. A last line that is cut off is left out."""
     if not path.exists():
         return []
     events = []
@@ -24,9 +24,18 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 class RunLog:
-    """Appends events to a file. Opened at a step, it first forgets what lies behind it: a run killed after its last
-    checkpoint repeats those steps and would log them twice. Without a file (None) it forgets everything: of processes
-    that share a run, one keeps the log."""
+    """Appends events to a file.
+
+    It first removes the events after ``at_step``. A run that was killed after its last checkpoint repeats those steps,
+    and would log them twice.
+
+    Args:
+        path: the log; None for no log, as in all but one of the processes that share a run.
+        at_step: the step at which the run continues.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
 
     def __init__(self, path: Path | None, *, at_step: int) -> None:
         self._path = path or Path(os.devnull)
@@ -43,6 +52,7 @@ class RunLog:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
     def write(self, event: str, *, step: int, **values: Any) -> None:
+        """Append an event with its step and values. Raises OutputError."""
         try:
             self._file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
             self._file.flush()
@@ -50,4 +60,5 @@ class RunLog:
             raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()

@@ -1,4 +1,4 @@
-"""The training loop: generic, and reads only ``loss`` of what the task returns."""
+"""The training loop. Of what the task returns it reads only ``loss``."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""A whole run: data, teacher check, training, and the student at the end of it."""
+"""A whole run: prepare data, check the teacher, train, and write the student."""
 
 import contextlib
 import copy
@@ -50,9 +50,14 @@ _LEFT_BEHIND = (
 
 @dataclass(frozen=True)
 class DistillResult:
-    """teacher: its figures, or None in a run without one. student_file: what ships, a teacher's weights where
-    one was trained, or None for report2025.
-    report: the page about the run, or None where it could not be made."""
+    """What a run left.
+
+    Attributes:
+        training: the trained network and its quality.
+        teacher: figures of the teacher; None in a run without one.
+        student_file: the student's file, or the weights of a trained teacher; None for report2025.
+        report: the page about the run; None if it could not be made.
+    """
 
     training: TrainResult
     teacher: TeacherFigures | None
@@ -61,7 +66,7 @@ class DistillResult:
 
 
 def build_student(options: RunOptions) -> nn.Module:
-    """The network of a run, with weights from the run's seed."""
+    """Return the network of a run, with weights from the run's seed. Raises ConfigError."""
     torch.manual_seed(options.train.seed)
     tier = options.student.tier
     if tier == "report2025":
@@ -75,7 +80,7 @@ def build_student(options: RunOptions) -> nn.Module:
 
 
 def student_shape(options: RunOptions) -> StudentShape:
-    """The tier's shape with the run's overrides."""
+    """Return the tier's shape with the run's changes. Raises ConfigError."""
     s = options.student
     if s.tier not in TIERS:
         raise ConfigError(
@@ -110,7 +115,7 @@ def student_shape(options: RunOptions) -> StudentShape:
 
 
 def student_spec(options: RunOptions, *, steps: int, teacher: TeacherFigures | None) -> StudentSpec:
-    """What a finished student says of itself; quality is added when it has been measured."""
+    """Return the description of a finished student. Its quality is added when it has been measured."""
     mix = DegradationMix.from_list(options.data.degradations)
     return StudentSpec(
         name=options.name,
@@ -232,7 +237,7 @@ def _make_room(out: Path, *, fresh: bool) -> None:
 def _what_decides(
     options: RunOptions, training: PairSet, validation: PairSet, teacher: Teacher | None
 ) -> dict[str, str]:
-    """What must be the same in every process of a run, for the same steps to be taken in each."""
+    """Return the facts that must be the same in every process of a run, by name."""
     return {
         "the version of acutance": __version__,
         "the version of torch": str(torch.__version__),
@@ -246,13 +251,13 @@ def _what_decides(
 
 
 def _weights(data_root: Path, name: str) -> Path:
-    """Below the data root; or, as those trained here are, below the current folder."""
+    """Return the path of weights below the data root; if they are not there, below the current folder."""
     path = data_root / name
     return Path(name) if not path.exists() and Path(name).exists() else path
 
 
 def _first_student(options: RunOptions, data_root: Path) -> nn.Module:
-    """The network as the run begins: with weights from its seed, or from ``student.start``."""
+    """Return the network before the first step, with weights from the seed or from ``student.start``."""
     if not options.student.start:
         return build_student(options)
     start = _weights(data_root, options.student.start)
@@ -279,7 +284,7 @@ def _begin_with(student: nn.Module, source: Teacher, options: RunOptions) -> Non
 
 
 def _best_so_far(student: nn.Module, options: RunOptions, out: Path) -> nn.Module | None:
-    """The student of the best validation, or None before the first."""
+    """Return the student of the best validation; None before the first."""
     if not (out / "best.pt").exists():
         return None
     best = copy.deepcopy(student).eval().requires_grad_(False)

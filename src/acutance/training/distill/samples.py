@@ -1,4 +1,4 @@
-"""Crops of validation pictures, to look at: before, after, teacher, truth."""
+"""Cut crops of validation pictures for the report: before, after, teacher, truth."""
 
 import io
 from dataclasses import dataclass
@@ -20,7 +20,13 @@ _MARGIN = 4 * ALIGN  # around a crop, so that what a network does at its edge st
 
 @dataclass(frozen=True)
 class Sample:
-    """One crop. pictures: PNG files by what they show; psnr_y: of those but the truth, in dB, on this crop."""
+    """A crop.
+
+    Attributes:
+        name: of the picture.
+        pictures: content of PNG files, by what they show.
+        psnr_y: PSNR on luma on this crop, in dB, by what they show, without the truth.
+    """
 
     name: str
     pictures: dict[str, bytes]
@@ -29,9 +35,13 @@ class Sample:
 
 @torch.no_grad()
 def take_samples(student: nn.Module, validation: PairSet, *, count: int = 4, side: int = 96) -> list[Sample]:
-    """The most detailed crop of pictures spread evenly over the validation set.
+    """Return the most detailed crop of several pictures, spread evenly over the validation set.
 
-    student: as trained; side: of the crops, rounded down to a multiple of 12.
+    Args:
+        student: the trained network.
+        validation: the pictures.
+        count: number of crops.
+        side: of a crop, in pixels, rounded down to a multiple of 12.
     """
     chosen = np.unique(np.linspace(0, len(validation) - 1, min(count, len(validation))).round().astype(int))
     training = student.training

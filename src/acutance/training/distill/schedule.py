@@ -8,8 +8,16 @@ __all__ = ["learning_rate"]
 
 
 def learning_rate(step: int, base: float, options: ScheduleOptions) -> float:
-    """The rate at ``step`` (from 0): linear warm-up, then cosine (Loshchilov & Hutter, arXiv 1608.03983), steps down
-    at milestones, or constant."""
+    """Return the learning rate of a step.
+
+    After a linear warm-up it follows a cosine (Loshchilov & Hutter, arXiv 1608.03983), steps down at milestones, or
+    stays constant.
+
+    Args:
+        step: from 0.
+        base: the rate after the warm-up.
+        options: kind of schedule and its parameters.
+    """
     if step < options.warmup_steps:
         return base * (step + 1) / options.warmup_steps
     if options.kind == "cosine":

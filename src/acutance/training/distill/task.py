@@ -19,12 +19,18 @@ __all__ = ["DistillationTask", "low_luma"]
 
 
 class DistillationTask(nn.Module):
-    """Takes a batch, returns a dict: ``loss`` (to be minimised) and each weighted term's plain value.
+    """Takes a batch and returns ``loss``, which is minimised, and the unweighted value of each term.
 
-    student: a StudentNet, which reads the degraded luma, or a network with a ``scale``, which reads the low-resolution
-    RGB picture. teacher: needed for feature losses only; outputs come precomputed with the batch. precision: float32,
-    or bfloat16 for a network with ``features`` and ``reconstruct``: the features only. rounded: the teacher's output is
-    rounded to whole code values.
+    Args:
+        student: a StudentNet, which reads the degraded luma, or a network with a ``scale``, which reads the
+            low-resolution RGB picture.
+        losses: weights of the terms.
+        teacher: needed by feature losses only, because its outputs come with the batch.
+        precision: ``float32``, or ``bfloat16`` for the features of a network with ``features`` and ``reconstruct``.
+        rounded: round the teacher's output to whole code values.
+
+    Raises:
+        ConfigError: a loss does not fit the student or the teacher.
     """
 
     def __init__(
@@ -52,10 +58,12 @@ class DistillationTask(nn.Module):
 
     @property
     def needs_teacher_features(self) -> bool:
+        """True if a loss compares features with the teacher's."""
         return "affinity" in self.weights
 
     @property
     def needs_teacher_outputs(self) -> bool:
+        """True if a loss compares the output with the teacher's."""
         return any(name.startswith("teacher_") for name in self.weights)
 
     def predict(self, batch: Batch) -> Prediction:
@@ -88,6 +96,7 @@ class DistillationTask(nn.Module):
         return student.reconstruct(features.float())
 
     def forward(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the loss of a batch and its terms."""
         prediction = self.predict(batch)
         terms = {name: LOSSES[name](prediction) for name in self.weights}
         loss = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()

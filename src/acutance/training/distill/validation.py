@@ -1,4 +1,4 @@
-"""Figures over whole validation pictures: of a student while it learns, and of a teacher before it teaches."""
+"""Measure a student during training, and a teacher before it, on whole validation pictures."""
 
 import math
 from collections.abc import Callable
@@ -34,7 +34,14 @@ Picture = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TeacherFigures:
-    """What a teacher is worth on a run's own degradation: PSNR on luma in dB, mean over the validation pictures."""
+    """Quality of a teacher on a run's own degradation: PSNR on luma in dB, mean over the validation pictures.
+
+    Attributes:
+        teacher: its name.
+        psnr_y: of its output.
+        psnr_y_input: of its input.
+        margin_db: how much better the output must be.
+    """
 
     teacher: str
     psnr_y: float
@@ -49,8 +56,17 @@ class TeacherFigures:
 
 
 def check_teacher(name: str, pairs: PairSet, *, margin_db: float, processes: Processes = ALONE) -> TeacherFigures:
-    """Measure the teacher whose outputs ``pairs`` hold. Raises TeacherError, with the figures, below the margin: a
-    network that restores nothing has nothing to teach."""
+    """Measure the teacher whose outputs ``pairs`` hold.
+
+    Args:
+        name: of the teacher, for messages.
+        pairs: validation pictures with the teacher's outputs.
+        margin_db: how much better than its input the output must be, in dB.
+        processes: that share the work.
+
+    Raises:
+        TeacherError: the teacher does not reach the margin. The message has the figures.
+    """
 
     def measure(pair: Pair) -> list[float]:
         return [psnr_y(teacher_picture(pair), pair), psnr_y(codes(pair.degraded), pair)]
@@ -64,7 +80,7 @@ def check_teacher(name: str, pairs: PairSet, *, margin_db: float, processes: Pro
 
 @torch.no_grad()
 def restore_pair(student: nn.Module, pair: Pair) -> Picture:
-    """What the student makes of a whole picture: C x H x W float32 code values 0..255, not rounded."""
+    """Return a student's output on a whole picture: C x H x W float32 code values 0..255, not rounded."""
     degraded, low = (torch.from_numpy(codes(picture)[None] / np.float32(255)) for picture in (pair.degraded, pair.low))
     if not isinstance(student, StudentNet):
         restored = student(low)
@@ -77,8 +93,10 @@ def restore_pair(student: nn.Module, pair: Pair) -> Picture:
 
 
 def validate(student: nn.Module, pairs: PairSet, processes: Processes = ALONE) -> dict[str, float]:
-    """PSNR (dB) and SSIM on luma of the student's output, and PSNR of its input, mean over whole pictures: the same
-    numbers in every process, and however many there are."""
+    """Return PSNR (dB) and SSIM on luma of a student's output and PSNR of its input, means over whole pictures.
+
+    The figures are the same in every process, and with every number of processes.
+    """
 
     def measure(pair: Pair) -> list[float]:
         output = restore_pair(student, pair)
@@ -92,11 +110,11 @@ def validate(student: nn.Module, pairs: PairSet, processes: Processes = ALONE) -
     return dict(zip(("psnr_y", "ssim_y", "psnr_y_input"), means, strict=True))
 
 
-_ENOUGH = 50.0  # dB: what lies nearer to the truth than this looks the same
+_ENOUGH = 50.0  # dB: outputs nearer to the truth than this look the same
 
 
 def _means(pairs: PairSet, measure: Callable[[Pair], list[float]], processes: Processes) -> list[float]:
-    """The mean of each figure over all pairs, of which each process measures its share: summed in the pairs' order."""
+    """Return the mean of each figure over all pairs, added in their order. Each process measures its share of pairs."""
     rank, size = processes.place.rank, processes.place.size
     parts = processes.gather([measure(pair) for pair in pairs.pairs[rank::size]])
     rows = [parts[i % size][i // size] for i in range(len(pairs))]
@@ -104,8 +122,15 @@ def _means(pairs: PairSet, measure: Callable[[Pair], list[float]], processes: Pr
 
 
 def psnr_y(picture: Picture, pair: Pair, *, border: int | None = None) -> float:
-    """PSNR on luma, in dB, of a picture against the truth of a pair, 50 at most: what an input that was the truth
-    already becomes must not outweigh all others. border: pixels left out; None: the factor's."""
+    """Return the PSNR on luma of a picture against the truth of a pair, in dB, at most 50.
+
+    Without the limit, an input that equals the truth would outweigh all others.
+
+    Args:
+        picture: C x H x W, code values 0..255.
+        pair: whose truth is compared.
+        border: pixels that are left out at each side; the factor by default.
+    """
     border = _border(pair) if border is None else border
     return min(_ENOUGH, float(psnr(_luma(picture), _luma(codes(pair.sharp)), border=border)))
 
@@ -115,12 +140,12 @@ def _border(pair: Pair) -> int:
 
 
 def codes(fixed: NDArray[np.uint16]) -> Picture:
-    """Pictures as pairs keep them, in code values 0..255."""
+    """Convert pictures from the form that pairs keep to code values 0..255."""
     return fixed.astype(np.float32) / np.float32(256)
 
 
 def teacher_picture(pair: Pair) -> Picture:
-    """The teacher's output, C x H x W float32 code values clipped to 0..255. Raises UsageError where there is none."""
+    """Return the teacher's output, C x H x W float32 code values in 0..255. Raises UsageError if the pair has none."""
     if pair.teacher is None:
         raise UsageError("these pairs were prepared without a teacher")
     return np.clip(codes(pair.degraded) + pair.teacher.astype(np.float32), 0, 255)
