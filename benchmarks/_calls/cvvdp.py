@@ -5,14 +5,11 @@ distortions, ACM Transactions on Graphics 43(4), 2024. Figures are in JOD: 10 fo
 is a difference that three of four viewers see.
 """
 
-import contextlib
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +29,12 @@ class Cvvdp:
     """
 
     def __init__(self, python: str, *, threads: int = 1) -> None:
-        self._command = [python, str(Path(__file__).resolve()), str(threads), f"{PIXELS_PER_DEGREE}"]
+        self._command = [
+            python,
+            str(Path(__file__).with_name("cvvdp_worker.py").resolve()),
+            str(threads),
+            f"{PIXELS_PER_DEGREE}",
+        ]
         self._worker: subprocess.Popen[str] | None = None
 
     def jod(self, output: Sequence[Luma], truth: Sequence[Luma], *, rate: float) -> float:
@@ -71,32 +73,3 @@ class Cvvdp:
         if self._worker is not None:
             self._worker.communicate()
             self._worker = None
-
-
-def _serve(threads: int, pixels_per_degree: float) -> None:
-    """Answer comparisons, one line of JSON each; runs in the other environment."""
-    import torch
-
-    torch.set_num_threads(threads)
-    # A torchvision without its compiled operators (built for another torch) still has the blur that is needed.
-    library: Any = torch.library.Library("torchvision", "DEF")
-    with contextlib.suppress(RuntimeError):
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import pycvvdp
-
-    geometry = pycvvdp.vvdp_display_geometry([1920, 1080], ppd=pixels_per_degree)
-    metric = pycvvdp.cvvdp(
-        display_name="standard_4k", display_geometry=geometry, device=torch.device("cpu"), quiet=True
-    )
-    for line in sys.stdin:
-        wanted = json.loads(line)
-        with np.load(wanted["clip"]) as clip:
-            planes = [np.clip((clip[n].astype(np.float32) - 16) / 219, 0, 1)[..., None] for n in ("output", "truth")]
-        with torch.no_grad():
-            jod, _ = metric.predict(*planes, dim_order="FHWC", frames_per_second=wanted["rate"])
-        print(json.dumps({"jod": float(jod)}), flush=True)
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]), float(sys.argv[2]))

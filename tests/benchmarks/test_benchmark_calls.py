@@ -1,5 +1,6 @@
 """The call test: its plan, its calls, its methods, its cache and its tables."""
 
+import ast
 import contextlib
 import importlib
 import json
@@ -287,6 +288,13 @@ def test_the_worker_of_colorvideovdp_answers_line_by_line(tmp_path: Path) -> Non
     assert cvvdp.jod([plane + 2 for plane in truth], truth, rate=25) == 8
     cvvdp.close()
     cvvdp.close()
+
+
+def test_the_worker_of_colorvideovdp_needs_nothing_of_the_project() -> None:
+    tree = ast.parse((BENCHMARKS / "_calls" / "cvvdp_worker.py").read_text(encoding="utf-8"))
+    imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert imports | modules == {"contextlib", "json", "sys", "typing", "numpy", "torch", "pycvvdp"}
 
 
 def test_a_worker_that_fails_is_an_error_with_its_last_line(tmp_path: Path) -> None:

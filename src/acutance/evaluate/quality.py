@@ -1,7 +1,8 @@
-"""Quality of restoring methods over a set of sharp pictures, by the conventions of the super-resolution field.
+"""Quality of restoring methods over a set of sharp pictures, by the conventions of super-resolution.
 
-Each sharp picture is cropped to a multiple of 12, scaled down and up again with Pillow, 8 bits each time, restored,
-and compared with what it was: on luma of BT.601 (16..235, peak 255) and on RGB, a border of the factor left out.
+Each sharp picture is cropped to a multiple of 12 and scaled down and up with Pillow, in 8 bits each time. A method
+restores it. The result is compared with the sharp picture on luma of BT.601 (16..235, peak 255) and on RGB. A border as
+wide as the factor is left out.
 """
 
 import math
@@ -27,34 +28,52 @@ __all__ = [
 ]
 
 MAX_DB = 100.0
-"""What a picture equal to its truth counts in a mean; its own PSNR is infinite."""
+"""PSNR that a picture equal to its truth counts in a mean; its own PSNR is infinite."""
 
 _METRICS = tuple(f.name for f in fields(ImageQuality))
 _DIGITS = 5
 
 
 class SharpPicture(Protocol):
-    """A picture that is read when it is its turn, such as :class:`acutance.training.data.folders.ImageFile`."""
+    """A picture that is read when it is needed, such as :class:`acutance.training.data.folders.ImageFile`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the picture in tables."""
+        ...
 
-    def load(self) -> Rgb: ...
+    def load(self) -> Rgb:
+        """Return the picture, H x W x 3, uint8."""
+        ...
 
 
 Observer = Callable[[str, Rgb, Mapping[str, Rgb], Rgb], None]
-"""Called with (picture's name, degraded, restored by method name, truth) after each picture."""
+"""Called after each picture with (name of the picture, degraded, restored by method name, truth)."""
 
 
 def mean_db(values: Sequence[float]) -> float:
-    """Mean of PSNRs in dB, infinite ones counted as 100 dB. Raises UsageError of nothing."""
+    """Return the mean of PSNRs.
+
+    Args:
+        values: In dB; an infinite one counts 100 dB.
+
+    Raises:
+        UsageError: There is no value.
+    """
     if not values:
         raise UsageError("nothing was measured")
     return math.fsum(min(v, MAX_DB) for v in values) / len(values)
 
 
 def mean_quality(values: Sequence[ImageQuality]) -> ImageQuality:
-    """The mean of each measure over pictures."""
+    """Return the mean of each measure over pictures.
+
+    Args:
+        values: One per picture.
+
+    Raises:
+        UsageError: There is no value.
+    """
     means = {name: mean_db([getattr(v, name) for v in values]) for name in _METRICS if name.startswith("psnr")}
     rest = (name for name in _METRICS if not name.startswith("psnr"))
     means |= {name: math.fsum(getattr(v, name) for v in values) / len(values) for name in rest}
@@ -62,9 +81,16 @@ def mean_quality(values: Sequence[ImageQuality]) -> ImageQuality:
 
 
 def teacher_share(student_db: float, input_db: float, teacher_db: float) -> float | None:
-    """The share of the teacher's gain over the input that a student keeps: 1 for all of it, below 0 for a loss.
+    """Return the share of the teacher's gain over the input that a student keeps.
 
-    (student - input) / (teacher - input), of PSNRs in dB. None where the teacher gains nothing to keep a share of.
+    Args:
+        student_db: PSNR of the student in dB.
+        input_db: PSNR of the input.
+        teacher_db: PSNR of the teacher.
+
+    Returns:
+        (student - input) / (teacher - input): 1 for all of the gain, below 0 for a loss. None where the teacher gains
+        nothing.
     """
     gain = teacher_db - input_db
     return (student_db - input_db) / gain if gain > 0 else None
@@ -72,9 +98,17 @@ def teacher_share(student_db: float, input_db: float, teacher_db: float) -> floa
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """What one method reached on one set: figures per picture, in the set's order.
+    """Figures of one method on one set.
 
-    psnr_y_to_teacher: PSNR on luma between its output and the teacher's; None without a teacher, and of teachers.
+    Attributes:
+        name: Name of the method.
+        kind: As :class:`~acutance.evaluate.restorers.Restorer` has it.
+        detail: What a reader of the figures must know about it.
+        parameters: Of its network; None where it has none.
+        macs_per_pixel: Multiply-accumulates per pixel; None where it has no network.
+        per_image: Quality of each picture, in the order of the set.
+        psnr_y_to_teacher: PSNR on luma between its output and the teacher's, per picture; None without a teacher, and
+            for teachers.
     """
 
     name: str
@@ -87,19 +121,30 @@ class MethodResult:
 
     @property
     def mean(self) -> ImageQuality:
+        """Mean over the pictures."""
         return mean_quality(self.per_image)
 
     @property
     def mean_psnr_y_to_teacher(self) -> float | None:
+        """Mean PSNR on luma to the teacher in dB, or None."""
         return None if self.psnr_y_to_teacher is None else mean_db(self.psnr_y_to_teacher)
 
 
 @dataclass(frozen=True, slots=True)
 class SetResult:
-    """What several methods reached on one set of pictures.
+    """Figures of several methods on one set of pictures.
 
-    teacher: the method whose gain shares are of; None without one. notes: what was left out or is to be borne in mind.
-    failed: the pictures that cannot be read, each with its exception.
+    Attributes:
+        name: Name of the set.
+        factor: By which pictures were scaled down and up.
+        down: Filter that scaled down.
+        up: Filter that scaled up.
+        border: Pixels that were left out on every side.
+        images: Names of the pictures.
+        methods: Figures of each method.
+        teacher: Name of the teacher that shares refer to; None without one.
+        notes: What was left out, and cautions.
+        failed: Pictures that cannot be read, each with its exception.
     """
 
     name: str
@@ -114,7 +159,11 @@ class SetResult:
     failed: tuple[tuple[str, Exception], ...] = field(default=(), compare=False)
 
     def method(self, name: str) -> MethodResult:
-        """Raises UsageError for a method that was not measured."""
+        """Return the figures of one method.
+
+        Raises:
+            UsageError: The method was not measured.
+        """
         for method in self.methods:
             if method.name == name:
                 return method
@@ -122,23 +171,31 @@ class SetResult:
 
     @property
     def input(self) -> MethodResult | None:
+        """The figures of the input itself, or None."""
         return next((m for m in self.methods if m.kind == "input"), None)
 
     def share(self, name: str) -> float | None:
-        """The share of the teacher's gain in mean PSNR-Y that a method keeps; None where that means nothing."""
+        """Return the share of the teacher's gain in mean PSNR-Y that a method keeps, or None without a teacher."""
         source = self.input
         if self.teacher is None or source is None or self.method(name).kind in ("input", "teacher"):
             return None
         return teacher_share(self.method(name).mean.psnr_y, source.mean.psnr_y, self.method(self.teacher).mean.psnr_y)
 
     def ranking(self, metric: str = "psnr_y") -> list[MethodResult]:
-        """The methods, best first, by the mean of a measure (``psnr_y``, ``ssim_y``, ``mse_y``, ...)."""
+        """Return the methods, the best first, by the mean of a measure.
+
+        Args:
+            metric: ``psnr_y``, ``ssim_y``, ``mse_y``, ``psnr_rgb``, ``ssim_rgb`` or ``mse_rgb``.
+
+        Raises:
+            UsageError: There is no such measure.
+        """
         if metric not in _METRICS:
             raise UsageError(f"metric must be one of {', '.join(_METRICS)}, not {metric!r}")
         return sorted(self.methods, key=lambda m: float(getattr(m.mean, metric)), reverse=not metric.startswith("mse"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Fit for JSON, with an infinite PSNR as None; :meth:`from_dict` reads it back."""
+        """Return figures that fit JSON, with None for an infinite PSNR; :meth:`from_dict` reads them."""
         return {
             "name": self.name,
             "factor": self.factor,
@@ -171,7 +228,11 @@ class SetResult:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> "SetResult":
-        """Raises UsageError for something else."""
+        """Return the result that :meth:`to_dict` wrote.
+
+        Raises:
+            UsageError: The table is something else.
+        """
         try:
             methods = []
             for raw in table["methods"]:
@@ -221,9 +282,21 @@ def evaluate_set(
 ) -> SetResult:
     """Degrade, restore and measure every picture, one at a time.
 
-    The first teacher among ``restorers`` that fits the factor is the one that shares are of. Methods that do not fit
-    it, and pictures too small to measure, are left out with a note.
-    Raises UsageError where nothing is left, or two methods share a name.
+    Shares refer to the first teacher among the methods that fits the factor. Methods that do not fit it, and pictures
+    that are too small, are left out with a note.
+
+    Args:
+        pictures: Sharp pictures.
+        restorers: Methods, with names of their own.
+        name: Name of the set.
+        factor: 1, 1.5, 2, 3 or 4.
+        down: Filter that scales down.
+        up: Filter that scales up.
+        observe: Called after each picture.
+        progress: Called with (pictures done, number of pictures).
+
+    Raises:
+        UsageError: Nothing is left to measure, or two methods share a name.
     """
     names = [r.name for r in restorers]
     twice = sorted({n for n in names if names.count(n) > 1})

@@ -1,4 +1,4 @@
-"""Methods that restore a degraded picture, by name: the input itself, filters, students, teachers."""
+"""Methods that restore a degraded picture: the input itself, filters, students, teachers."""
 
 import hashlib
 import math
@@ -31,15 +31,18 @@ __all__ = [
 Rgb = NDArray[np.uint8]
 """H x W x 3, full range."""
 
-_CACHE_VERSION = 1  # to be raised when the teachers' code computes something else
+_CACHE_VERSION = 1  # raise it when the code of a teacher computes something else
 
 
 class Restorer(ABC):
     """One method.
 
-    name: unique within a comparison. kind: ``input``, ``filter``, ``student``, ``control``, ``report`` or ``teacher``.
-    detail: what a reader of the figures must know about it, in words.
-    parameters, macs_per_pixel: of its network, None where it is none.
+    Attributes:
+        name: Unique within a comparison.
+        kind: ``input``, ``filter``, ``student``, ``control``, ``report`` or ``teacher``.
+        detail: What a reader of the figures must know about it, in words.
+        parameters: Of its network; None where it has none.
+        macs_per_pixel: Multiply-accumulates per pixel; None where it has no network.
     """
 
     name: str
@@ -49,20 +52,32 @@ class Restorer(ABC):
     macs_per_pixel: float | None = None
 
     def misfit(self, factor: float) -> str | None:  # noqa: ARG002 - most methods fit every factor
-        """Why this method cannot restore pictures scaled by ``factor``; None where it can."""
+        """Return why this method cannot restore pictures scaled by ``factor``, or None where it can."""
         return None
 
     def caution(self, factor: float) -> str | None:  # noqa: ARG002
-        """What to bear in mind about its figures at ``factor``; None for nothing."""
+        """Return a caution about its figures at ``factor``, or None."""
         return None
 
     @abstractmethod
     def restore(self, low: Rgb, degraded: Rgb) -> Rgb:
-        """low: the small picture. degraded: the same, scaled up to the size of the truth. Returns that size."""
+        """Restore a picture.
+
+        Args:
+            low: The small picture, h x w x 3, uint8.
+            degraded: The same, scaled up to the size of the truth, H x W x 3, uint8.
+
+        Returns:
+            H x W x 3, uint8.
+        """
 
 
 class InputRestorer(Restorer):
-    """Does nothing: what every other method has to beat. Named after the filter that scaled it up."""
+    """Returns the input, which every other method has to beat. It is named after the filter that scaled it up.
+
+    Args:
+        up: Name of that filter.
+    """
 
     kind = "input"
 
@@ -75,7 +90,11 @@ class InputRestorer(Restorer):
 
 
 class ResizeRestorer(Restorer):
-    """The small picture scaled up by another filter."""
+    """Scales the small picture up by another filter.
+
+    Args:
+        method: The filter.
+    """
 
     kind = "filter"
 
@@ -88,10 +107,20 @@ class ResizeRestorer(Restorer):
 
 
 class StudentRestorer(Restorer):
-    """A student, on the degraded picture.
+    """Runs a student on the degraded picture.
 
-    model, engine: as for :class:`FrameSharpener`. name: its own name where not given. kind: ``student``, or ``control``
-    for one that was trained without a teacher to compare with. Raises ModelError, InputNotFoundError, UsageError.
+    Args:
+        model: Name, tier, file or student, as for :class:`FrameSharpener`.
+        name: Its own name where it is not given.
+        kind: ``student``, or ``control`` for one that was trained without a teacher.
+        engine: As for :class:`FrameSharpener`.
+        strength: 0 to 2.
+        threads: As many as there are cores where it is None.
+
+    Raises:
+        ModelError: There is no such student.
+        InputNotFoundError: Its file is missing.
+        UsageError: An option is out of range.
     """
 
     def __init__(
@@ -125,10 +154,17 @@ class StudentRestorer(Restorer):
 
 
 class TeacherRestorer(Restorer):
-    """A teacher, on the small picture; its output rounded to 8 bits.
+    """Runs a teacher on the small picture and rounds its output to 8 bits.
 
-    weights: its file. cache: a folder where outputs are kept as PNG under a hash of weights and input.
-    Raises InputNotFoundError, TeacherError, MissingExtraError.
+    Args:
+        weights: Its file.
+        name: Its own name where it is not given.
+        cache: Folder where outputs are kept as PNG, under a hash of weights and input; None: nothing is kept.
+
+    Raises:
+        InputNotFoundError: The file is missing.
+        TeacherError: The file is not a teacher.
+        MissingExtraError: torch is not installed.
     """
 
     kind = "teacher"
@@ -167,7 +203,7 @@ class TeacherRestorer(Restorer):
             if out.shape == degraded.shape:
                 return out
         except (OSError, SyntaxError):
-            pass  # not there, or a write that was cut short: computed anew
+            pass  # it is missing, or its writing was cut short: compute it again
         out = self._run(low)
         temporary = file.with_name(f".{file.name}.tmp")
         Image.fromarray(out).save(temporary, "PNG")
@@ -179,10 +215,16 @@ class TeacherRestorer(Restorer):
 
 
 class ReportRestorer(Restorer):
-    """The student of the report this project grew from (4x, RGB), from a checkpoint of it.
+    """Runs the student (4x, RGB) of the report that this project grew from.
 
-    checkpoint: ``.safetensors``, a state dict, or a ``best.pt``/``last.pt`` of a training run here (its averaged
-    weights). Raises InputNotFoundError, ModelError, MissingExtraError.
+    Args:
+        checkpoint: ``.safetensors``, a state dict, or a ``best.pt`` or ``last.pt`` of a training run (its averaged
+            weights).
+
+    Raises:
+        InputNotFoundError: The file is missing.
+        ModelError: It does not hold the student's weights.
+        MissingExtraError: torch is not installed.
     """
 
     name = "report2025"

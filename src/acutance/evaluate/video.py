@@ -1,7 +1,7 @@
-"""A video or picture measured as it is: against its truth where there is one, else against itself after sharpening.
+"""Figures of a video or picture: against its truth where there is one, and of sharpened output against its input.
 
-Everything is measured on luma, frame by frame, in 8-bit limited-range code values (black 16, white 235): full-range
-and 10-bit video is mapped into them, and a picture's luma is that of BT.601. Peak 255, no border left out.
+Everything is measured on luma, frame by frame, in 8-bit limited-range code values (black 16, white 235). Full-range and
+10-bit video is converted to them. The luma of a picture is that of BT.601. The peak is 255, and no border is left out.
 """
 
 import itertools
@@ -44,7 +44,7 @@ Codes = NDArray[np.float32]
 """Luma, H x W, in 8-bit limited-range code values, unrounded."""
 
 FrameObserver = Callable[[str, Codes, Mapping[str, Codes], Codes | None], None]
-"""Called with (place, before, after by model name, truth or None) for each frame."""
+"""Called for each frame with (place, before, after by model name, truth or None)."""
 
 _FLICKER_BLOCK = 16
 
@@ -96,9 +96,11 @@ class FrameQuality:
 class ChangeMeasures:
     """What sharpening changed against its input.
 
-    psnr_y: between the two, mean over frames, in dB. sharpness_ratio: gradient energy after to before, over all frames.
-    overshoot: past the input's local range, in code values. flicker: where the input stands still; None of a single
-    frame and of frames too small.
+    Attributes:
+        psnr_y: PSNR between the two, mean over frames, in dB.
+        sharpness_ratio: Gradient energy after to before, over all frames.
+        overshoot: Past the local range of the input.
+        flicker: Where the input stands still; None for a single frame and for frames that are too small.
     """
 
     psnr_y: float
@@ -121,10 +123,19 @@ class ChangeMeasures:
 
 @dataclass(frozen=True, slots=True)
 class VideoResult:
-    """What was measured of one video or picture.
+    """Figures of one video or picture.
 
-    before: against the truth, as it came; None without one. after: the same after each model.
-    change: of each model against its input. damaged: what the files had lost, or None. notes: one line each.
+    Attributes:
+        target: Path of the file.
+        reference: Path of its truth, or None.
+        width: In pixels.
+        height: In pixels.
+        frames: How many were measured.
+        before: The input against the truth; None without a truth.
+        after: The output of each model against the truth; empty without a truth.
+        change: The output of each model against its input.
+        damaged: What was lost of damaged files, or None.
+        notes: One line each.
     """
 
     target: str
@@ -139,7 +150,7 @@ class VideoResult:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Fit for JSON; what is not a number or infinite is None."""
+        """Return figures that fit JSON; what is not a finite number is None."""
         return {
             "target": self.target,
             "reference": self.reference,
@@ -159,7 +170,7 @@ def _plain(value: float) -> float | None:
 
 
 class _Picture:
-    """One frame or picture: its luma, and how a student sharpens it."""
+    """One frame or picture: its luma, and its sharpened version."""
 
     def __init__(self, source: Frame | NDArray[Any]) -> None:
         self._source = source
@@ -180,7 +191,7 @@ def _codes(source: Frame | NDArray[Any]) -> Codes:
 
 
 class _Opened:
-    """A video or picture file, open: its size, and its frames."""
+    """An open video or picture file: its size and its frames."""
 
     def __init__(self, path: Path, stack: ExitStack) -> None:
         self.path = path
@@ -270,10 +281,18 @@ def evaluate_video(
 ) -> VideoResult:
     """Measure a video or picture, frame by frame.
 
-    reference: its truth, of the same size and number of frames. sharpeners: students by name; what they make of
-    ``target`` is measured too. common: compare as many frames as both have, where they differ in number.
-    limit: look at no more than so many frames. progress: called with (frames done, in all or 0 where unknown).
-    Raises UsageError where the two do not match or there is nothing to measure, and what reading raises.
+    Args:
+        target: Path of the file.
+        reference: Path of its truth, of the same size and number of frames.
+        sharpeners: Models by name; their output is measured too.
+        common: Compare as many frames as both files have, where the numbers differ.
+        limit: Measure at most so many frames.
+        observe: Called for each frame.
+        progress: Called with (frames done, number of frames or 0 where it is not known).
+
+    Raises:
+        UsageError: The two files do not match, or there is nothing to measure.
+        AcutanceError: A file cannot be read.
     """
     sharpeners = sharpeners or {}
     if reference is None and not sharpeners:
@@ -332,7 +351,7 @@ def evaluate_video(
 def _pairs(
     target: _Opened, truth: _Opened | None, *, limit: int | None, common: bool, notes: list[str]
 ) -> Iterator[tuple[_Picture, Codes | None]]:
-    """Frames with their truth, in step. Raises UsageError at the end where one has more of them than the other."""
+    """Yield frames with their truth, in step. Raise UsageError at the end if one has more of them than the other."""
     if truth is None:
         yield from ((picture, None) for picture in itertools.islice(target.pictures, limit))
         return
@@ -342,7 +361,7 @@ def _pairs(
         if ours is None and theirs is None:
             return
         if ours is None or theirs is None:
-            # Counted by decoding: what containers announce is often an estimate.
+            # Count by decoding: the number in a container is often an estimate.
             more = 1 + sum(1 for _ in (target if theirs is None else truth).pictures)
             counts = (done + more, done) if theirs is None else (done, done + more)
             differ = f"{target.path} has {counts[0]} frames and its reference {truth.path} has {counts[1]}"
