@@ -1,11 +1,11 @@
-"""The loss, settled by experiment: one student, equal steps, several seeds, and what each term and choice is worth.
+"""Experiments on the loss: one student, equal steps, several seeds, and the worth of each term and choice.
 
     python benchmarks/ablation.py --data FOLDER --cache FOLDER       everything: about a quarter of an hour on one core
     python benchmarks/ablation.py --from-json --update
 
-Every variant is the recipe configs/fast-clean-x2.toml with a short schedule and what its row says; seeds decide weights
-and crops, the pictures stay the same. Figures: PSNR on the validation pictures, and on Set5. Runs that are finished are
-kept in --runs and not run again. Writes benchmarks/results/ablation.json.
+Every variant is the recipe configs/fast-clean-x2.toml with a short schedule and the change of its row. Seeds decide
+weights and crops; the pictures stay the same. Figures are PSNR on the validation pictures and on Set5. Finished runs
+are kept in --runs and are not run again. Writes benchmarks/results/ablation.json.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Run every variant; the JSON file grows with each that is finished."""
+    """Run every variant; add each finished one to the JSON file."""
     rows: list[dict[str, Any]] = []
     for number, (name, changes) in enumerate(VARIANTS.items()):
         for seed in (int(s) for s in options.seeds.split(",")):

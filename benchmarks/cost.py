@@ -1,12 +1,12 @@
-"""What students, teachers and the report's student cost: parameters, multiply-accumulates, frames a second at 1080p.
+"""Cost of students, teachers and the report's student: parameters, multiply-accumulates, frames per second at 1080p.
 
     python benchmarks/cost.py --data FOLDER --update
     python benchmarks/cost.py --from-json --update
 
-FOLDER (or ACUTANCE_DATA) holds ``teachers/*.safetensors``. Students run from luma plane to luma plane in their engine;
-teachers and the report's student run in torch, from the low-resolution RGB picture to 1920x1080. All in one process,
-one after the other in turns, on as many threads as there are cores. Frames a second drift with the machine; the ratios
-within one run are what counts.
+FOLDER (or ACUTANCE_DATA) holds ``teachers/*.safetensors``. Students run from luma plane to luma plane in their engine.
+Teachers and the report's student run in torch, from the low-resolution RGB picture to 1920x1080. All run in one
+process, in turns, on as many threads as there are cores. Frames per second drift with the machine; the ratios within
+one run count.
 """
 
 import argparse

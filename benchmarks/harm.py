@@ -1,13 +1,13 @@
-"""Do no harm: what the automatic choice does to pictures that need nothing, and to faces, hair, text and fine patterns.
+"""Harm: what the automatic choice does to pictures that need nothing, and to faces, hair, text and fine patterns.
 
     python benchmarks/harm.py --data FOLDER
     python benchmarks/harm.py --from-json --update
 
-FOLDER (or ACUTANCE_DATA) is the data folder. Sharp, noisy, sharpened and drawn pictures and the clips as they are go
-through the program as a user's would (auto; pictures as pictures, and as frames of a video in each tier): how far the
-output is from the input, and how far it overshoots. Then named details of the test pictures, blurred (x2 bicubic) and
-as a call leaves them (x2, H.264): what is gained on each. And pages of text from a call, read by tesseract, where that
-is installed: the share of characters read wrong. Writes benchmarks/results/harm.json.
+FOLDER (or ACUTANCE_DATA) is the data folder. Sharp, noisy, sharpened and drawn pictures and unchanged clips go through
+the program at its defaults: pictures as pictures, and as video frames in each tier. Measured are the distance of the
+output from the input and the overshoot. Then come named details of the test pictures, blurred (x2 bicubic) and after a
+call (x2, H.264), and pages of text from a call, read by tesseract where it is installed. Writes
+benchmarks/results/harm.json.
 """
 
 import argparse
@@ -125,14 +125,14 @@ def _sharp(data: Path) -> Iterator[tuple[str, list[Rgb]]]:
 
 
 def _sharpened(picture: Rgb) -> Rgb:
-    """As an eager photographer would: unsharp mask, radius 1, twice the detail."""
+    """Sharpen strongly: unsharp mask, radius 1, twice the detail."""
     from PIL import ImageFilter
 
     return np.asarray(Image.fromarray(picture).filter(ImageFilter.UnsharpMask(radius=1, percent=100, threshold=0)))
 
 
 def _pictures(name: str, pictures: Sequence[Rgb]) -> Iterator[dict[str, Any]]:
-    """One row for pictures as pictures, one for them as frames in each tier."""
+    """Yield one row for pictures as pictures, and one for each tier for pictures as video frames."""
     auto = AutoSharpener()
     yield {"what": name, "as": "picture", **_judge([(auto(p), p, auto.choice) for p in pictures])}
     lumas = [np.asarray(np.rint(luma_from_rgb(p)), np.uint8) for p in pictures]
@@ -161,7 +161,7 @@ def _plane(picture: NDArray[Any]) -> Luma:
 
 
 def _clip(folder: Path, name: str) -> Iterator[dict[str, Any]]:
-    """A clip as it is, through a session in each tier."""
+    """Yield a row for each tier of an unchanged clip in a session."""
     path = next(folder.glob(f"{name}.*"), None)
     if path is None:
         raise UsageError(f"{folder} holds no clip {name}")
@@ -191,7 +191,7 @@ def _planes(reader: VideoReader) -> Iterator[Luma]:
 
 
 def _details(folder: Path) -> list[dict[str, Any]]:
-    """PSNR on luma of each kind of detail, before and after, in a blurred picture and in a call."""
+    """Return the PSNR on luma of each kind of detail, before and after, in a blurred picture and in a call."""
     rows = []
     for kind, places in DETAILS.items():
         figures: dict[str, list[list[float]]] = {"blurred": [], "call": []}
@@ -219,7 +219,7 @@ def _details(folder: Path) -> list[dict[str, Any]]:
 
 
 def _called(sharp: Rgb, factor: float, bits_per_pixel: float, kbps: float | None = None) -> Rgb:
-    """The last of 24 frames of a still call, H.264."""
+    """Return the last of 24 frames of a still call with H.264."""
     height, width = sharp.shape[:2]
     low = resize(sharp, round(width / factor) // 2 * 2, round(height / factor) // 2 * 2)
     rate = kbps if kbps is not None else bits_per_pixel * low.shape[0] * low.shape[1] * 30 / 1000
@@ -231,7 +231,7 @@ def _called(sharp: Rgb, factor: float, bits_per_pixel: float, kbps: float | None
 
 
 def _page(number: int) -> tuple[Rgb, str]:
-    """Paragraphs in falling sizes, as a shared document has them; and what they say."""
+    """Draw paragraphs in falling sizes, as in a shared document; return the page and its text."""
     rng = np.random.default_rng((11, number))
     dark = number % 2 == 1
     page = Image.new("RGB", _PAGE, (28, 30, 36) if dark else (252, 252, 250))
@@ -267,7 +267,7 @@ def _text() -> list[dict[str, Any]]:
 
 
 def _error_rate(pictures: Sequence[Rgb], pages: Sequence[tuple[Rgb, str]]) -> float:
-    """Share of characters that would have to be changed, in per cent."""
+    """Return the share of characters that would have to be changed, in percent."""
     wrong = total = 0
     for picture, (_, said) in zip(pictures, pages, strict=True):
         wrong += distance(" ".join(read_page(picture, "tesseract").split()), " ".join(said.split()))

@@ -1,12 +1,12 @@
-"""Live: whether 1080p is sharpened in time, at which latency and cost, alone and beside a process that takes a core.
+"""Live jobs: whether 1080p is sharpened in time, at which latency and cost, alone and beside a process on one core.
 
     python benchmarks/live.py --data FOLDER                            a quarter of an hour, on an idle machine
     python benchmarks/live.py --from-json --update
 
 FOLDER (or ACUTANCE_DATA) is the data folder. Test clips as calls bring them (960x540, H.264 at 800 kbit/s, scaled up to
-1080p) are written to files and played at their pace, as cameras would. Each case is a job in a process of its own, with
-a sink that shows nothing, or a real window where Xvfb is there; before each, the same job passes frames through: what
-that takes is not sharpening's. Writes benchmarks/results/live.json.
+1080p) are written to files and played at their own rate, like cameras. Each case is a job in a process of its own, with
+a sink that shows nothing, or with a real window under Xvfb. The same job runs before without sharpening, and its cost
+is subtracted. Writes benchmarks/results/live.json.
 """
 
 import argparse
@@ -46,8 +46,17 @@ _LOST = 0.4  # at least so much of what an idle run computes is computed beside 
 
 @dataclass(frozen=True)
 class Case:
-    """clip, rate: what is played; model, threshold: as for ``acutance live``. window: in a real one. load: cores that
-    another process takes. seconds: how long."""
+    """One case.
+
+    Attributes:
+        clip: Clip that is played.
+        rate: Its frames per second.
+        model: As for ``acutance live``.
+        threshold: As for ``acutance live``.
+        window: Whether a real window is open.
+        load: Cores that another process takes.
+        seconds: Duration.
+    """
 
     name: str
     clip: str
@@ -125,8 +134,10 @@ def measure(data: Path, seconds: float, *, traces: bool) -> dict[str, Any]:
 
 
 def _played(data: Path, name: str, folder: Path, frames: int) -> Path:
-    """The clip as a call brings it, again and again, in a file that is quick to decode: opening one takes longer than a
-    frame, and no camera does that in the middle."""
+    """Return the clip as a call brings it, repeated, in a file that is quick to decode.
+
+    To open a file takes longer than a frame, and no camera does that during a call.
+    """
     clip = timing_clip(clip_path(Setting(data), name), (1920, 1080), _FRAMES)
     path = folder / f"{name}.mkv"
     with av.open(str(path), "w") as output:
@@ -143,7 +154,7 @@ def _played(data: Path, name: str, folder: Path, frames: int) -> Path:
 
 @contextmanager
 def _busy(processes: int) -> Iterator[None]:
-    """So many processes that do nothing but take time."""
+    """Run so many processes that only take time."""
     code = "while True: sum(range(1000))"
     running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(processes)]
     try:
@@ -202,15 +213,14 @@ def _run(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def _peak_resident() -> int:
-    """Megabytes. Of this process alone: what ``getrusage`` says may be the parent's."""
+    """Return megabytes of this process alone; ``getrusage`` may return the parent's."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def _record(files: dict[str, Path]) -> None:
-    """What sharpening frames takes, alone and beside a process on one core, as the controller would see it with
-    nothing left out."""
+    """Return the time of frames with every tile computed, alone and beside a process on one core."""
     from acutance.io import VideoReader
     from acutance.live.stage import Stage
 

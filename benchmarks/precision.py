@@ -1,13 +1,12 @@
-"""What the precision of a student costs and brings: fp32, fp16, int16 and int8, by calibration and by training.
+"""Cost and quality of precisions: fp32, fp16, int16 and int8, by calibration and by training.
 
     python benchmarks/precision.py --data FOLDER --update
     python benchmarks/precision.py --from-json --update
 
-FOLDER (or ACUTANCE_DATA) holds ``test/Set5``, ``test/Set14``, ``clips``, and ``train/cid22``, 32 of whose pictures int8
-is calibrated with. Every precision is a file as ``acutance export`` writes it, run by the library it is for; int16 is
-the native engine. PSNR is of luma, bytes in and bytes out, as video has it (so a little below that of unrounded luma
-elsewhere).
-Speed: 1080p frames of a clip, all in one process, in turns, on every core; the ratios within the run are what counts.
+FOLDER (or ACUTANCE_DATA) holds ``test/Set5``, ``test/Set14``, ``clips``, and ``train/cid22``, of which 32 pictures
+calibrate int8. Every precision is a file of ``acutance export``, run by its own library; int16 is the native engine.
+PSNR is that of luma, bytes in and bytes out, as for video: a little below that of unrounded luma. Speed is that of
+1080p frames of a clip, all in one process, in turns, on every core; the ratios within the run count.
 """
 
 import argparse

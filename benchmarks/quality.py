@@ -1,11 +1,11 @@
 """Quality of the shipped students on the standard sets, beside their peers, their controls and their teachers.
 
     python benchmarks/quality.py --data FOLDER                      measures, writes benchmarks/results/quality.json
-    python benchmarks/quality.py --from-json --update     only rewrites docs/benchmarks/quality.md
+    python benchmarks/quality.py --from-json --update               only rewrites docs/benchmarks/quality.md
 
-FOLDER (or the environment variable ACUTANCE_DATA) holds ``test/Set5`` and its like, ``val/cid22`` to choose the unsharp
-mask on, and ``teachers/*.safetensors``. The conventions are those of ``acutance.evaluate.quality``. Teachers are slow:
-``--cache`` keeps their outputs, keyed by the hashes of weights and input.
+FOLDER (or ACUTANCE_DATA) holds ``test/Set5`` and other sets, ``val/cid22`` to choose the unsharp mask on, and
+``teachers/*.safetensors``. The conventions are those of ``acutance.evaluate.quality``. Teachers are slow: ``--cache``
+keeps their outputs, by the hashes of weights and input.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run everything; returns what goes into the JSON file."""
+    """Run everything; return the content of the JSON file."""
     started = time.monotonic()
     data = _data(options.data)
     students = _students(options)
@@ -158,7 +158,7 @@ def _data(folder: Path | str | None) -> Path:
 
 
 def _filters_x2(data: Path) -> tuple[list[Restorer], dict[str, Any]]:
-    """The methods without a network, the unsharp mask at the setting that is best on the validation pictures."""
+    """Return the methods without a network, the unsharp mask at the setting that is best on the validation pictures."""
 
     def pairs() -> Iterator[tuple[Rgb, Rgb]]:
         for picture in ImageFolder(data / CHOOSE_ON):
@@ -172,7 +172,7 @@ def _filters_x2(data: Path) -> tuple[list[Restorer], dict[str, Any]]:
 
 
 def _students(options: argparse.Namespace) -> list[StudentRestorer]:
-    """The students, each followed by its control."""
+    """Return the students, each followed by its control."""
     models = list(bundled_models()) if options.models is None else options.models
     controls = _controls(options.control)
     if not models and not controls:
@@ -229,7 +229,7 @@ def _columns(restorers: Sequence[Restorer]) -> dict[str, str]:
 
 
 def _provenance(restorer: Restorer) -> dict[str, Any]:
-    """What a student says of how it was made, and a hash of its weights: figures belong to exactly these."""
+    """Return how a student was made and a hash of its weights: the figures belong to exactly these."""
     if not isinstance(restorer, StudentRestorer):
         return {}
     spec, digest = restorer.student.spec, hashlib.sha256()
@@ -250,7 +250,7 @@ def _sha256(path: Path) -> str:
 
 
 def _command(options: argparse.Namespace) -> str:
-    """What makes these figures again. Where files lie on this machine is left out, as it changes nothing."""
+    """Return the command that makes these figures. Paths of this machine are left out, because they change nothing."""
     words = ["python", "benchmarks/quality.py", "--data", "DATA"]
     if options.models is not None:
         words += ["--models", *(Path(m).name for m in options.models)]

@@ -1,11 +1,11 @@
-"""The report this project grew from, run again: its student with its teacher, with a teacher that can teach, and ours.
+"""The report that this project grew from, run again: its student with its teacher, with a better teacher, and ours.
 
     python benchmarks/report.py --data FOLDER --cache FOLDER          three trainings: about twenty minutes on one core
-    python benchmarks/report.py --from-json                            the page again, from the JSON
+    python benchmarks/report.py --from-json                            writes the page from the JSON
 
 configs/report2025-x4.toml is the report's recipe: its student, loss, optimiser, batches and 25 epochs, of fewer steps
-each. It is run with the teacher the report had, an SRResNet that nobody ever trained; with LKDN in its place; and once
-more with LKDN and what is known of training such networks. Beside them the bundled student for the same task. Writes
+each. It runs with the report's teacher, an SRResNet without training; with LKDN instead; and with LKDN and today's
+knowledge of training such networks. The bundled student for the same task stands beside them. Writes
 benchmarks/results/report.json, docs/report.md and docs/pictures/report.png.
 """
 
@@ -138,7 +138,7 @@ def _validation(out: Path) -> list[float]:
 
 
 def _terms(out: Path, recipe: RunOptions) -> dict[str, list[float]]:
-    """First and last value of each term of the loss."""
+    """Return the first and last value of each term of the loss."""
     lines = [line for line in _log(out) if line["event"] == "train"]
     names = [name for name, weight in dataclasses.asdict(recipe.losses).items() if weight > 0]
     return {name: [round(lines[i][name], 5) for i in (0, -1)] for name in names}

@@ -1,16 +1,16 @@
-"""How fast the students run, beside other runtimes, other networks and ffmpeg's filters, and what tiles save.
+"""Speed of the students beside other runtimes, other networks and FFmpeg's filters, and the savings of tiles.
 
     python benchmarks/speed.py --data FOLDER                           measures everything: about half an hour, idle
-    python benchmarks/speed.py --data FOLDER --only floors,filters     measures again what is named, keeps the rest
-    python benchmarks/speed.py --from-json --update   only rewrites the tables and the picture
+    python benchmarks/speed.py --data FOLDER --only floors,filters     measures these again and keeps the rest
+    python benchmarks/speed.py --from-json --update                    only rewrites the tables and the picture
     python benchmarks/speed.py --data FOLDER --engine onnxruntime --size 320x180 --frames 40 --out /tmp/try.json
 
 FOLDER (or ACUTANCE_DATA) holds ``clips``, ``peers`` and ``test/Set5``. Writes benchmarks/results/speed.json section by
-section. Contenders take turns, block of frames by block of frames, in one process; beside every figure stand the int16
-peak measured between the turns and what the hypervisor and other processes took meanwhile. Targets are about AVX2: on
-a processor that has more, our engine and OpenVINO are held to it (``--instruction-set``); ONNX Runtime, ncnn and
-ffmpeg take what they find. OpenVINO, NNCF, ncnn and ffmpeg are optional: what is missing is named as missing. Smaller
-sizes, other engines and fewer frames are for trying out, and go into another file.
+section. Contenders take turns, block of frames by block of frames, in one process. Beside every figure stand the int16
+peak, measured between the turns, and the time that the hypervisor and other processes took. Targets are for AVX2: on a
+processor with more, our engine and OpenVINO are limited to it (``--instruction-set``); ONNX Runtime, ncnn and FFmpeg
+use what they find. OpenVINO, NNCF, ncnn and FFmpeg are optional: what is missing is named. Smaller sizes, other engines
+and fewer frames serve to try things out, and go into another file.
 """
 
 import argparse
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Run the sections and put each into the file as soon as it is done."""
+    """Run the sections and write each to the file as soon as it is done."""
     setting = _setting(options)
     names = _names(options.only)
     out = options.out.resolve()
@@ -162,7 +162,7 @@ def _setting(options: argparse.Namespace) -> Setting:
 
 
 def _hold_to(instruction_set: str) -> None:
-    """Before anything is loaded: our engine, the peak and oneDNN, which OpenVINO computes with, read these."""
+    """Limit the instruction set of our engine, the peak and oneDNN (of OpenVINO) before anything is loaded."""
     if instruction_set:
         os.environ["ACUTANCE_INSTRUCTION_SET"] = instruction_set
         os.environ["ONEDNN_MAX_CPU_ISA"] = instruction_set.upper()
@@ -179,7 +179,7 @@ def _names(only: str | None) -> list[str]:
 
 
 def _command(options: argparse.Namespace, section: str | None) -> str:
-    """What measures this again. Where files lie on this machine is left out, as it changes nothing."""
+    """Return the command that measures this. Paths of this machine are left out, because they change nothing."""
     words = ["python", "benchmarks/speed.py", "--data", "DATA"]
     if section is not None:
         words += ["--only", section]
@@ -192,7 +192,7 @@ def _command(options: argparse.Namespace, section: str | None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Fit for JSON: six digits, None for what is not a number."""
+    """Return a value that fits JSON: six digits, None for what is not a number."""
     if isinstance(value, dict):
         return {key: _plain(v) for key, v in value.items()}
     if isinstance(value, list):

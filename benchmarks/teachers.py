@@ -1,12 +1,12 @@
-"""Teachers trained here, against what they started from and against bicubic scaling.
+"""Teachers that were trained here, against their starting point and against bicubic scaling.
 
     python benchmarks/teachers.py --data FOLDER
 
-FOLDER (or ACUTANCE_DATA) is the data folder. The teacher that knows codecs (training/teachers/LKDN_call_x2), LKDN as it
-was published, and bicubic scaling restore frames of the call test's x2 rung: H.264 and VP8 at all rates, of the
-validation clips and of the test clips. SRResNet (training/teachers/SRResNet_x2) is measured on validation pictures and
-Set5, where it is to beat bicubic by 2.8 dB. PSNR on luma. Writes benchmarks/results/teachers.json and, with
---update, docs/training.md's tables.
+FOLDER (or ACUTANCE_DATA) is the data folder. The teacher that knows codecs (training/teachers/LKDN_call_x2), the
+published LKDN, and bicubic scaling restore frames of the ladder's x2 rung: H.264 and VP8 at all rates, of validation
+and test clips. SRResNet (training/teachers/SRResNet_x2) is measured on validation pictures and Set5, where its target
+is 2.8 dB above bicubic. PSNR is that of luma. Writes benchmarks/results/teachers.json and, with --update, the tables of
+docs/training.md.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""The parts of ``benchmarks/speed.py``: one module for each kind of contender, one for each group of targets."""
+"""Parts of ``benchmarks/speed.py``: a module for each kind of contender and for each group of targets."""

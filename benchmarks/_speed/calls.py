@@ -1,4 +1,4 @@
-"""Calls and slides: ffmpeg's filters on the same frames, tiles that are passed, tiles that are used again."""
+"""Calls and slides: FFmpeg's filters on the same frames, tiles that are skipped, tiles that are reused."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _SWEEP = (0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 32)
 
 
 def open_session(setting: Setting, section: Section, tier: str, options: TileOptions) -> Session | None:
-    """A session, or None with a note where the engine has no such thing."""
+    """Return a session, or None with a note if the engine has no sessions."""
     try:
         return setting.open(tier).session(options)
     except EngineError as error:
@@ -40,12 +40,12 @@ def _clip(setting: Setting, name: str) -> Clip:
 
 
 def _rounds(clip: Clip) -> int:
-    """Enough for a few passes over the clip."""
+    """Return enough rounds for a few passes over the clip."""
     return max(1, math.ceil(_PASSES * len(clip.frames) / _TURN))
 
 
 class _Shares:
-    """A session as a runner that also adds up what became of the tiles."""
+    """A session as a runner that also counts what happened to the tiles."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -64,7 +64,7 @@ class _Shares:
 
 
 class _Over:
-    """Goes through a clip round and round with a runner, into a few outputs in turn."""
+    """Runs over a clip again and again, into a few outputs in turn."""
 
     def __init__(self, clip: Clip, run: Callable[[Luma, Luma], object], *, outs: int = 3) -> None:
         self._frames, self._run = clip.luma, run
@@ -75,7 +75,7 @@ class _Over:
 
 
 def _whole(setting: Setting, tier: str) -> Callable[[Luma, Luma], object]:
-    """Every tile computed."""
+    """Return a runner that computes every tile."""
     engine = setting.open(tier)
     return lambda plane, out: engine.process(plane, out=out)
 
@@ -84,7 +84,7 @@ def _whole(setting: Setting, tier: str) -> Callable[[Luma, Luma], object]:
 
 
 def filters(setting: Setting, section: Section) -> None:
-    """``unsharp`` and ``cas`` in this process, on the same 4:2:0 frames, beside ``fast`` with and without threshold."""
+    """Measure ``unsharp`` and ``cas`` on the same 4:2:0 frames, beside ``fast`` with and without threshold."""
     worst, with_threshold = [], []
     on_luma: list[float] = []
     for name in TEST_CLIPS:
@@ -122,7 +122,7 @@ def filters(setting: Setting, section: Section) -> None:
 
 
 def threshold(setting: Setting, section: Section) -> None:
-    """Default threshold against off: speed on the clips at 1080p, loss on the x2 rung of the call test."""
+    """Compare the default threshold with none: speed on the clips at 1080p, loss on the x2 rung of the ladder."""
     for tier, at_least in _SPEEDUPS.items():
         speedups, losses = {}, {}
         if not setting.threshold_of(tier):
@@ -178,7 +178,7 @@ def _rungs(setting: Setting, name: str) -> list[Rung]:
 
 
 def _loss(setting: Setting, tier: str, truth: list[Luma], shown: list[Luma]) -> float:
-    """What the threshold costs, in dB."""
+    """Return the loss that the threshold causes, in dB."""
     engine = setting.open(tier)
     with engine.session(TileOptions(threshold=setting.threshold_of(tier))) as session:
         pairs = [
@@ -189,7 +189,7 @@ def _loss(setting: Setting, tier: str, truth: list[Luma], shown: list[Luma]) -> 
 
 
 def sweep(setting: Setting, section: Section) -> None:
-    """Loss and computed share for a range of thresholds, on validation clips: what the default is chosen by."""
+    """Measure loss and computed share for many thresholds on validation clips. The default is chosen by it."""
     for name in VAL_CLIPS:
         for tier in _SPEEDUPS:
             engine = setting.open(tier)
@@ -218,7 +218,7 @@ def sweep(setting: Setting, section: Section) -> None:
 
 
 def reuse(setting: Setting, section: Section) -> None:
-    """Exact reuse against none, every tile that is not reused computed: speed, and that the output is the same."""
+    """Compare exact reuse with none: speed, and that the output is equal. Every tile that is not reused is computed."""
     clips = [_clip(setting, name) for name in TEST_CLIPS]
     clips += [slide_show(setting.size), noise(setting.size, min(90, setting.clip_frames))]
     speedups: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""What is sharpened here: the test clips as calls bring them, a slide show, noise; 8 bits, limited range."""
+"""Frames to sharpen: test clips as calls bring them, a slide show, noise. 8 bits, limited range."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _FROM_SECOND = 1.0  # "from the second second on"
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames as they are shown. frames: 4:2:0."""
+    """Frames as they are shown, 4:2:0."""
 
     name: str
     frames: list[Yuv420]
@@ -43,7 +43,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung of the call test: what was sent and what is shown of it, luma, in step."""
+    """One rung of the ladder: luma that was sent and that is shown, in step."""
 
     name: str
     kbps: float
@@ -53,10 +53,10 @@ class Rung:
 
 @cache
 def timing_clip(path: Path, size: tuple[int, int], frames: int) -> Clip:
-    """A clip sent as a call sends it and scaled up to ``size`` (turned where the clip is upright).
+    """Return a clip as a call sends it, scaled up to ``size``; an upright clip is turned.
 
-    At 1080p: scaled to 960x540, H.264 at 800 kbit/s, decoded, scaled up bicubic. Of a smaller size the call is half of
-    it, with as many bits per pixel.
+    At 1080p the call is 960x540, H.264 at 800 kbit/s, scaled up bicubically. For a smaller size the call is half of it,
+    with as many bits per pixel.
     """
     rate, source = _read(path, frames)
     width, height = _upright(size, next(iter(source)).luma.shape)
@@ -68,10 +68,14 @@ def timing_clip(path: Path, size: tuple[int, int], frames: int) -> Clip:
 
 @cache
 def call_rung(path: Path, rates: tuple[float, ...], frames: int, factor: float = 2.0) -> list[Rung]:
-    """The x2 rung of the call test with H.264: truth is the clip at 960x540 or 720x1280, the call half of it.
+    """Return the x2 rung with H.264: the truth is the clip at 960x540 or 720x1280, and the call is half of it.
 
-    rates: kbit/s of the x2 rung. frames: how many, from the second second on; the call test takes 120. A clip that is
-    smaller is its own truth, its call as many bits per pixel. factor: other rungs, with as many bits per pixel.
+    Args:
+        rates: Rates of the x2 rung in kbit/s.
+        frames: How many, from the second second on.
+        factor: Other rungs have as many bits per pixel.
+
+    A smaller clip is its own truth, and its call has as many bits per pixel.
     """
     rate, source = _read(path, frames)
     height, width = source[0].luma.shape
@@ -91,7 +95,7 @@ def call_rung(path: Path, rates: tuple[float, ...], frames: int, factor: float =
 
 
 def rung_rates(path: Path) -> tuple[float, ...]:
-    """Low, middle and high rate of the x2 rung, kbit/s, for a clip's shape."""
+    """Return low, middle and high rate of the x2 rung in kbit/s, for the shape of a clip."""
     with VideoReader(path) as reader:
         return (200.0, 400.0, 700.0) if reader.height > reader.width else (150.0, 300.0, 450.0)
 
@@ -127,10 +131,10 @@ def _scaled(frame: Yuv420, width: int, height: int) -> Yuv420:
 
 
 def slide_show(size: tuple[int, int], *, seed: int = 1) -> Clip:
-    """Ten slides of text and shapes, two seconds each at 30 frames a second.
+    """Return ten slides of text and shapes, two seconds each at 30 frames per second.
 
-    A slide's frames are four arrays in turn, as a decoder has several: comparing a frame with the last one is not to be
-    cheap because they are the same memory.
+    The frames of a slide are four arrays in turn, as in a decoder. A comparison with the last frame must not be cheap
+    because both are the same memory.
     """
     frames = []
     for i in range(_SLIDES):
@@ -146,7 +150,7 @@ _WORDS = _TEXT.split()
 
 
 def _slide(rng: np.random.Generator, size: tuple[int, int], number: int) -> NDArray[np.uint8]:
-    """A heading, lines of words, and either bars, boxes or a line chart beside them."""
+    """Draw a heading, lines of words, and bars, boxes or a line chart beside them."""
     width, height = size
     unit = height / 36
     dark = bool(rng.integers(2))
@@ -187,7 +191,7 @@ def _slide(rng: np.random.Generator, size: tuple[int, int], number: int) -> NDAr
 
 
 def noise(size: tuple[int, int], frames: int, *, seed: int = 1) -> Clip:
-    """Every sample another in every frame: where nothing can be reused, and looking for it is all cost."""
+    """Return frames in which every sample changes: nothing can be reused, and the search for reuse is pure cost."""
     width, height = size
     rng = np.random.default_rng(seed)
 

@@ -1,4 +1,4 @@
-"""Whole file jobs against ffmpeg's, and what an engine takes of memory."""
+"""File jobs against those of FFmpeg, and the memory that an engine takes."""
 
 import json
 import os
@@ -33,7 +33,7 @@ _AS_IT_COMES = {k: v for k, v in os.environ.items() if k != "ACUTANCE_INSTRUCTIO
 
 
 def job(setting: Setting, section: Section) -> None:
-    """Decode, sharpen, encode: ``acutance sharpen`` and ffmpeg with ``unsharp``, both as whole processes, in turns."""
+    """Time ``acutance sharpen`` and FFmpeg with ``unsharp`` as whole processes, in turns."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         section.missing["ffmpeg"] = "the program is not installed"
@@ -108,7 +108,7 @@ def _race_jobs(
 
 
 def _write(clip: Clip, path: Path) -> None:
-    """A clip as a file of good quality: what a job begins with."""
+    """Write a clip as a file of good quality, the input of a job."""
     rate = Fraction(clip.rate).limit_denominator(1001)
     with av.open(str(path), "w", format="mp4") as output:
         stream = output.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "18"})
@@ -152,7 +152,7 @@ print(json.dumps({"lasting": resident("VmRSS") - before, "highest": resident("Vm
 
 
 def memory(setting: Setting, section: Section) -> None:
-    """How much a fresh process grows by an engine and a session that run 1080p; frames excluded."""
+    """Measure how much a fresh process grows by an engine and a session that run 1080p; frames do not count."""
 
     def tiles(tier: str) -> dict[str, object]:
         return {"threshold": setting.threshold_of(tier), "reuse": True}

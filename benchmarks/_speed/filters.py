@@ -1,4 +1,4 @@
-"""FFmpeg's filters in this process, through PyAV: frames in, frames out, no pipe between, as many threads as ours."""
+"""FFmpeg's filters in this process, through PyAV: frames in and out without a pipe, on as many threads as ours."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -22,7 +22,7 @@ the same work as ours. As it comes, ``cas`` also sharpens chroma."""
 
 
 def to_av(frame: Yuv420) -> av.VideoFrame:
-    """A 4:2:0 frame in FFmpeg's own memory."""
+    """Copy a 4:2:0 frame into FFmpeg's own memory."""
     height, width = frame.luma.shape
     picture = av.VideoFrame(width, height, "yuv420p")
     for index, plane in enumerate(frame):
@@ -45,7 +45,7 @@ def _graph(name: str, arguments: str, width: int, height: int, threads: int) -> 
 
 
 def filter_runner(name: str, arguments: str, frames: list[av.VideoFrame], threads: int) -> Callable[[int], object]:
-    """Runs a filter on the frame of that number, counted round and round."""
+    """Return a runner that filters the frame of its number; after the last frame it begins again."""
     graph = _graph(name, arguments, frames[0].width, frames[0].height, threads)
 
     def run(number: int) -> object:
@@ -60,7 +60,7 @@ def filter_runner(name: str, arguments: str, frames: list[av.VideoFrame], thread
 def scale_runner(
     frames: list[av.VideoFrame], size: tuple[int, int], threads: int
 ) -> Callable[[int], NDArray[np.uint8]]:
-    """Scales frames up with FFmpeg's bicubic; returns the luma plane."""
+    """Return a runner that scales frames up with FFmpeg's bicubic and returns the luma plane."""
     graph = _graph("scale", f"{size[0]}:{size[1]}:flags=bicubic", frames[0].width, frames[0].height, threads)
 
     def run(number: int) -> NDArray[np.uint8]:
@@ -75,7 +75,7 @@ def scale_runner(
 def sharpen_runner(
     process: Callable[[NDArray[np.uint8], NDArray[np.uint8]], object], frames: list[av.VideoFrame]
 ) -> Callable[[int], object]:
-    """Ours on the same frames: luma sharpened into a frame of FFmpeg's, chroma copied, as a file job does."""
+    """Return a runner that sharpens luma into an FFmpeg frame and copies chroma, as a file job does."""
     views = [tuple(_plane(frame, i) for i in range(3)) for frame in frames]
     targets = [av.VideoFrame(frames[0].width, frames[0].height, "yuv420p") for _ in range(4)]
     outs = [tuple(_plane(frame, i) for i in range(3)) for frame in targets]

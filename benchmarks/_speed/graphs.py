@@ -1,7 +1,7 @@
-"""Networks as ONNX graphs for other runtimes, from 8-bit planes to 8-bit planes with the arithmetic inside.
+"""Networks as ONNX graphs for other runtimes, from 8-bit planes to 8-bit planes.
 
-The students, in two forms that compute the same with as many multiplications, since runtimes differ in which they run
-faster; and the peers: ESPCN, FSRCNN, ECBSR and ETDS.
+There are the students, in two forms that compute the same with as many multiplications, because runtimes differ in
+which form is faster; and the peers ESPCN, FSRCNN, ECBSR and ETDS.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _Size = tuple[int | str, int | str]  # rows, columns; words where they are left 
 
 
 class _Graph:
-    """Grows a graph node by node; every method returns the name of what it made."""
+    """Builds a graph node by node; every method returns the name of its output."""
 
     def __init__(self) -> None:
         self._nodes: list[Any] = []
@@ -56,12 +56,12 @@ class _Graph:
         return self.add("PRelu", x, self.constant(slope.reshape(-1, 1, 1)))
 
     def to_codes(self, x: str) -> str:
-        """Float code values to 8 bits, rounded to nearest and clipped."""
+        """Round float code values to 8 bits and clip them."""
         rounded = self.add("Round", x)
         return self.add("Cast", self.add("Clip", rounded, self.constant(0), self.constant(255)), to=TensorProto.UINT8)
 
     def finish(self, channels: int, source: _Size, target: _Size) -> bytes:
-        """The model whose output is what was made last."""
+        """Return the model whose output is the last node."""
         plane = helper.make_tensor_value_info("in", TensorProto.UINT8, [1, channels, *source])
         result = helper.make_tensor_value_info("out", TensorProto.UINT8, [1, channels, *target])
         self._nodes[-1].output[0] = "out"
@@ -72,10 +72,15 @@ class _Graph:
 
 
 def student_model(student: Student, height: int, width: int, *, form: Form) -> bytes:
-    """A student at strength 1 on 8-bit limited-range luma: ``in`` and ``out`` are uint8, 1 x 1 x height x width.
+    """Return a student at strength 1 on 8-bit limited-range luma.
 
-    height, width: multiples of the unshuffle factor. form: ``unshuffled`` as the network is drawn; ``strided``, where
-    unshuffling and the first convolution are one convolution with as many weights, twice the side and stride 2.
+    ``in`` and ``out`` are uint8, 1 x 1 x height x width.
+
+    Args:
+        height: A multiple of the unshuffle factor.
+        width: A multiple of the unshuffle factor.
+        form: ``unshuffled`` as the network is drawn; ``strided``, where unshuffling and the first convolution are one
+            convolution with as many weights, twice the side and stride 2.
     """
     r = student.spec.shape.unshuffle
     g = _Graph()
@@ -102,16 +107,19 @@ def student_model(student: Student, height: int, width: int, *, form: Form) -> b
 
 
 def strided_weight(weight: _Array, r: int) -> _Array:
-    """O x r*r x 3 x 3 on unshuffled channels as O x 1 x 3r x 3r on the plane itself, to be used with stride r."""
+    """Return weights of O x r*r x 3 x 3 on unshuffled channels as O x 1 x 3r x 3r on the plane itself, for stride r."""
     outputs = weight.shape[0]
     split = weight.reshape(outputs, r, r, 3, 3)  # output, dy, dx, tap row, tap column
     return np.ascontiguousarray(split.transpose(0, 3, 1, 4, 2).reshape(outputs, 1, 3 * r, 3 * r))
 
 
 def peer_model(folder: Path, name: str, height: int | None = None, width: int | None = None) -> bytes:
-    """A peer at x2: ``in`` is uint8, 1 x 3 x height x width, planes R, G, B; ``out`` twice the size.
+    """Return a peer at x2: ``in`` is uint8, 1 x 3 x height x width, planes R, G, B; ``out`` has twice the size.
 
-    folder: of the weights, ``<name>_x2.safetensors``. height, width: of the input; left open where None.
+    Args:
+        folder: Holds the weights, ``<name>_x2.safetensors``.
+        height: Of the input; left open where it is None.
+        width: Of the input; left open where it is None.
     """
     tensors = load_file(folder / f"{name}_x2.safetensors")
     g = _Graph()
@@ -164,6 +172,6 @@ _BODIES = {"ESPCN": _espcn, "FSRCNN": _fsrcnn, "ECBSR_M4C16": _ecbsr, "ETDS_M4C3
 
 
 def peer_macs_per_pixel(folder: Path, name: str) -> float:
-    """Multiply-accumulates per output pixel at x2: each weight of a convolution is used once per input pixel."""
+    """Return multiply-accumulates per output pixel at x2: each weight of a convolution is used once per input pixel."""
     tensors = load_file(folder / f"{name}_x2.safetensors")
     return sum(t.size for key, t in tensors.items() if key.endswith("weight") and t.ndim == 4) / 4

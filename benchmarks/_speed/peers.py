@@ -1,4 +1,4 @@
-"""Other networks on the way to 1080p: four peers in time and quality; teachers, and the report's student."""
+"""Other networks for 1080p: four peers in time and quality, teachers, and the student of the report."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ _SLOW_BLOCK, _BLOCK = 2, 10
 
 
 class _Peer(Restorer):
-    """A peer from the small picture, as it comes."""
+    """A peer on the small picture."""
 
     kind = "peer"
 
@@ -49,7 +49,7 @@ class _Peer(Restorer):
 
 
 def peers(setting: Setting, section: Section) -> None:
-    """ESPCN, FSRCNN, ECBSR and ETDS in OpenVINO from 960x540 RGB; ours from 960x540 luma, scaling up included."""
+    """Measure four peers in OpenVINO from 960x540 RGB, and ours from 960x540 luma, enlargement included."""
     try:
         restorers: list[Restorer] = [_Peer(name, setting) for name in PEERS]
     except MissingRuntime as error:
@@ -115,7 +115,7 @@ def _peer_runner(setting: Setting, model: bytes, low: list[Yuv420]) -> Any:
 
 
 def teachers(setting: Setting, section: Section) -> None:
-    """Parameters, multiply-accumulates and time of teachers and the report's student, from ``benchmarks/cost.py``."""
+    """Return the cost of teachers and of the report's student, from ``benchmarks/cost.py``."""
     if not COST.is_file():
         section.missing["cost.json"] = "run benchmarks/cost.py first"
         return

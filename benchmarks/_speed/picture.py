@@ -1,4 +1,4 @@
-"""Quality against speed, as a picture."""
+"""A picture of quality against speed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +17,11 @@ _LABELS = {"ours": "acutance", "peer": "published networks, OpenVINO", "teacher"
 
 
 def draw(report: Mapping[str, Any], path: Path) -> None:
-    """Set5 x2 PSNR against frames a second at 1080p, of the section ``peers``; teachers from the other two results.
+    """Draw PSNR on Set5 x2 against frames per second at 1080p, from section ``peers`` and two other results.
 
-    Raises UsageError without that section, MissingExtraError without matplotlib.
+    Raises:
+        UsageError: The section is missing.
+        MissingExtraError: matplotlib is not installed.
     """
     if "peers" not in report["sections"]:
         raise UsageError("the picture needs the section peers")
@@ -64,7 +66,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
 
 
 def _teachers() -> list[tuple[str, str, float, float]]:
-    """Those that were measured both in time and in quality."""
+    """Return the teachers that were measured in time and in quality."""
     cost, quality = _RESULTS / "cost.json", _RESULTS / "quality.json"
     if not (cost.is_file() and quality.is_file()):
         return []

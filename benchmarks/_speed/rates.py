@@ -1,4 +1,4 @@
-"""How fast the students run with every tile computed: against the floors, and against the same networks elsewhere."""
+"""Speed of the students with every tile computed: against the targets, and against other runtimes."""
 
 import math
 
@@ -22,7 +22,7 @@ _FLOAT, _OTHERS = ("OpenVINO fp32", "ONNX Runtime fp32"), ("OpenVINO int8", "ncn
 
 
 def _frames(setting: Setting) -> list[Luma]:
-    """Frames of a call; noise where there is no data: with every tile computed the content changes nothing."""
+    """Return frames of a call, or noise without data: with every tile computed the content has no influence."""
     clip: Clip = (
         noise(setting.size, _DISTINCT)
         if setting.data is None
@@ -32,7 +32,7 @@ def _frames(setting: Setting) -> list[Luma]:
 
 
 def runner_of(setting: Setting, tier: str) -> Runner:
-    """A tier in our engine, every tile computed: from plane to plane."""
+    """Return a tier in our engine, from plane to plane, every tile computed."""
     engine = setting.open(tier)
 
     def run(plane: Luma, out: Luma) -> None:
@@ -47,7 +47,7 @@ def _contender(name: str, run: Runner, frames: list[Luma], block: int) -> Conten
 
 
 def floors(setting: Setting, section: Section) -> None:
-    """Frames a second, percentiles and share of the peak of each tier, thresholds and reuse off."""
+    """Measure frames per second, percentiles and share of the peak of each tier, without thresholds and reuse."""
     frames = _frames(setting)
     block = 100  # so that few of the frames are the first after a pause, which no stream has
     rounds = max(1, math.ceil(setting.frames / block))
@@ -81,7 +81,7 @@ def floors(setting: Setting, section: Section) -> None:
 
 
 def sets(setting: Setting, section: Section) -> None:
-    """Every instruction set that runs here, each beside its own peak."""
+    """Measure every instruction set that runs here, each beside its own peak."""
     from acutance.engine.native_engine import NativeEngine, instruction_sets
 
     frames = _frames(setting)
@@ -116,7 +116,7 @@ def sets(setting: Setting, section: Section) -> None:
 
 
 def runtimes(setting: Setting, section: Section) -> None:
-    """The same network in OpenVINO (float and int8), ONNX Runtime and ncnn."""
+    """Measure the same network in OpenVINO (float and int8), ONNX Runtime and ncnn."""
     frames = _frames(setting)
     for tier, at_least in _AGAINST_FLOAT.items():
         contenders = [_contender("ours", runner_of(setting, tier), frames, 10)]
@@ -161,7 +161,7 @@ def _float_output(setting: Setting, tier: str, frame: Luma) -> Luma:
 
 
 def _psnr_to(truth: Luma, run: Runner, frame: Luma) -> float:
-    """Between what a runner makes and the float network's output, in dB; 100 for no difference: is it one network?"""
+    """Return the PSNR between a runner's output and that of the float network in dB, 100 for no difference."""
     from acutance.metrics import psnr
 
     out = np.empty_like(frame)

@@ -1,7 +1,7 @@
 """The same networks in other runtimes, each at its best: OpenVINO in float and int8, ONNX Runtime, ncnn.
 
-A runner takes an 8-bit plane (or three) and fills another of the network's output size: what our own engine does, and
-no less. Each runtime gets the network in every form it may prefer, and keeps the fastest.
+A runner takes an 8-bit plane (or three) and fills another of the size of the output, as our own engine does. Each
+runtime gets the network in every form that may suit it and keeps the fastest.
 """
 
 import contextlib
@@ -30,7 +30,12 @@ _TRIALS = 6
 
 @dataclass(frozen=True)
 class Chosen:
-    """A runtime's fastest variant. tried: milliseconds of every variant by name. settings: in words."""
+    """Fastest variant of a runtime.
+
+    Attributes:
+        tried: Milliseconds of every variant by name.
+        settings: In words.
+    """
 
     run: Runner
     variant: str
@@ -50,7 +55,7 @@ def _load(module: str) -> Any:
 
 
 def _tensor(plane: Samples) -> Samples:
-    """A plane or three as 1 x channels x H x W, the same memory."""
+    """Return one or three planes as 1 x channels x H x W, on the same memory."""
     return plane[None, None] if plane.ndim == 2 else plane[None]
 
 
@@ -58,7 +63,7 @@ def _tensor(plane: Samples) -> Samples:
 
 
 def openvino_runner(model: Any, threads: int) -> Runner:
-    """model: ONNX bytes, or a model of OpenVINO's."""
+    """Return a runner of ONNX bytes or of an OpenVINO model."""
     ov = _load("openvino")
     core = ov.Core()
     if isinstance(model, bytes):
@@ -85,7 +90,7 @@ def _openvino(student: Student, frames: Sequence[Samples], threads: int) -> dict
 
 
 def _openvino_int8(student: Student, frames: Sequence[Samples], threads: int) -> dict[str, Runner]:
-    """Quantised by NNCF after training, on the very frames that are timed: no calibration could fit them better."""
+    """Quantise with NNCF on the very frames that are timed: no calibration can fit them better."""
     os.environ.setdefault("NNCF_CI", "1")  # it reports its use to its makers otherwise
     nncf = _load("nncf")
     ov = _load("openvino")
@@ -166,10 +171,10 @@ def _ncnn_runner(ncnn: Any, student: Student, height: int, width: int, threads: 
 
 
 def ncnn_model(student: Student, height: int, width: int, form: Form) -> tuple[str, bytes, str]:
-    """A student in ncnn's own format, written by hand: description, weights, name of the output.
+    """Return a student in ncnn's own format: description, weights, name of the output.
 
-    In: ``code``, float code values. Out: the same, clipped to 0 to 255, a half above, so that cutting off the fraction
-    rounds.
+    The input ``code`` has float code values. The output is clipped to 0 to 255 and half a step higher, so that
+    truncation rounds it.
     """
     lines = [f"Input in 0 1 code 0={width} 1={height} 2=1", "Split split 1 2 code code0 code1"]
     weights = bytearray()
@@ -221,7 +226,11 @@ RUNTIMES: Mapping[str, tuple[_Maker, str]] = {
 
 
 def choose(name: str, student: Student, frames: Sequence[Samples], threads: int) -> Chosen:
-    """A runtime on a student, in the form that runs fastest on these frames. Raises MissingRuntime."""
+    """Return the form of a student that a runtime runs fastest on these frames.
+
+    Raises:
+        MissingRuntime: The runtime is not installed or does not work.
+    """
     make, settings = RUNTIMES[name]
     try:
         runners = make(student, frames, threads)
@@ -245,7 +254,7 @@ def choose(name: str, student: Student, frames: Sequence[Samples], threads: int)
 
 
 def runtime_versions() -> dict[str, str]:
-    """Of each library, or ``not installed``."""
+    """Return the version of each library, or ``not installed``."""
     found = {}
     for package in ("openvino", "nncf", "onnxruntime", "onnx", "ncnn"):
         try:

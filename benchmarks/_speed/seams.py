@@ -1,4 +1,4 @@
-"""Whether anyone could see which tiles were passed: at their borders, and over time where nothing moves."""
+"""Whether anyone can see which tiles were skipped: at their borders, and over time where nothing moves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,11 +23,15 @@ _Tiles = NDArray[np.bool_]
 
 @dataclass
 class SeamMeter:
-    """Mean absolute step across the borders between computed and passed tiles, of two pictures at the same places.
+    """Measures the mean absolute step across borders between computed and skipped tiles, in two pictures.
 
-    What became of a tile is read off the pictures: a computed one equals the untiled picture, a passed one the input;
-    one that equals both is either, and its borders are left out. strange: tiles that equal neither.
-    all_tiled, all_untiled: the same sums over the borders of all tiles.
+    The pictures tell what happened to a tile: a computed one equals the untiled picture, a skipped one the input. A
+    tile that equals both may be either, and its borders are left out.
+
+    Attributes:
+        strange: Tiles that equal neither.
+        all_tiled: Sum over the borders of all tiles of the tiled picture.
+        all_untiled: The same of the untiled picture.
     """
 
     side: int
@@ -56,12 +60,12 @@ class SeamMeter:
 
     @property
     def deviation(self) -> float | None:
-        """By how many percent the tiled picture's steps differ from the untiled one's; None without a border."""
+        """Return by how many percent the steps of the tiled picture differ; None without a border."""
         return None if not self.untiled else abs(self.tiled / self.untiled - 1) * 100
 
     @property
     def deviation_of_all(self) -> float:
-        """The same over the borders of all tiles."""
+        """Return the same over the borders of all tiles."""
         return abs(self.all_tiled / self.all_untiled - 1) * 100 if self.all_untiled else 0.0
 
 
@@ -71,14 +75,14 @@ def _all_in_tiles(same: _Tiles, side: int) -> _Tiles:
 
 
 def _neighbours(one: _Tiles, other: _Tiles, axis: int) -> _Tiles:
-    """Where of two tiles beside each other along ``axis`` one is of one kind and the next of the other."""
+    """Return where one of two neighbouring tiles is of one kind and the next is of the other."""
     first = [a[:-1] if axis == 0 else a[:, :-1] for a in (one, other)]
     second = [a[1:] if axis == 0 else a[:, 1:] for a in (one, other)]
     return np.asarray((first[0] & second[1]) | (first[1] & second[0]))
 
 
 def _border_steps(picture: Luma, side: int, axis: int) -> NDArray[np.float64]:
-    """The absolute step from the last sample of each tile to the first of the next, along ``axis``."""
+    """Return the absolute step from the last sample of each tile to the first of the next, along ``axis``."""
     rows = picture if axis == 0 else picture.T
     starts = np.arange(side, rows.shape[0], side)
     steps = np.abs(rows[starts].astype(np.float64) - rows[starts - 1])
@@ -86,7 +90,7 @@ def _border_steps(picture: Luma, side: int, axis: int) -> NDArray[np.float64]:
 
 
 def seams(setting: Setting, section: Section) -> None:
-    """Seams and flicker with the default threshold on the test clips, ``fast`` and ``balanced``."""
+    """Measure seams and flicker with the default threshold on the test clips, for ``fast`` and ``balanced``."""
     worst_seam, worst_of_all, worst_flicker = [], [], []
     for tier in ("fast", "balanced"):
         for name in TEST_CLIPS:

@@ -1,4 +1,4 @@
-"""What a run of the benchmark is asked for, and what one section of it hands back."""
+"""Settings of a run of the benchmark, and the result of one section."""
 
 import os
 from collections.abc import Sequence
@@ -23,9 +23,14 @@ VAL_CLIPS = ("brother", "carphone_pristine")
 
 @dataclass(frozen=True)
 class Setting:
-    """size: width and height that stand for 1080p, smaller only to try things out. frames: of the floors.
-    clip_frames: of each clip. instruction_set: what native code and OpenVINO are held to. threshold: below which tiles
-    are passed, where it is on; each student's own where None.
+    """Settings of a run.
+
+    Attributes:
+        size: Width and height that stand for 1080p; smaller only to try things out.
+        frames: Frames of the floors.
+        clip_frames: Frames of each clip.
+        instruction_set: Limit for native code and OpenVINO.
+        threshold: Threshold below which tiles are skipped, where it is on; that of each student where it is None.
     """
 
     data: Path | None
@@ -51,7 +56,7 @@ class Setting:
 
     @property
     def as_asked(self) -> bool:
-        """Whether targets may be judged: at the size, with the engine and on the threads that they are about."""
+        """Whether targets may be judged: size, engine and threads are those of the targets."""
         here = (self.engine, self.instruction_set, self.size, self.threads)
         return here == ("native", TARGET_SET, (1920, 1080), 2)
 
@@ -61,33 +66,37 @@ class Setting:
         return self.students[tier]
 
     def open(self, tier: str) -> Engine:
-        """The engine of a tier, opened once."""
+        """Return the engine of a tier, opened once."""
         if tier not in self.engines:
             self.engines[tier] = open_engine(self.student(tier), self.engine, threads=self.threads)
         return self.engines[tier]
 
     def threshold_of(self, tier: str) -> int:
-        """The default threshold of a tier, as the student's file has it, unless another was asked for."""
+        """Return the threshold of a tier: the one asked for, else that of the student's file."""
         return self.student(tier).spec.threshold if self.threshold is None else self.threshold
 
     def macs(self, tier: str) -> float:
-        """Multiply-accumulates of a frame."""
+        """Return multiply-accumulates of a frame."""
         return self.student(tier).spec.shape.macs_per_pixel * self.size[0] * self.size[1]
 
     def race(self, contenders: Sequence[Contender], **options: Any) -> Race:
-        """A race with the arithmetic peak of as many threads measured between its rounds."""
+        """Run a race and measure the arithmetic peak on as many threads between its rounds."""
         return race(contenders, peak=lambda: int16_peak(self.threads), **options)
 
 
 def clip_path(setting: Setting, name: str) -> Path:
-    """Raises InputNotFoundError."""
+    """Return the file of a clip.
+
+    Raises:
+        InputNotFoundError: The folder does not hold it.
+    """
     for path in (setting.folder / "clips").glob(f"{name}.*"):
         return path
     raise InputNotFoundError(f"{setting.folder}/clips: holds no clip {name}")
 
 
 class Section:
-    """Collects what one section measured: rows, targets with what was reached, and the conditions of each race."""
+    """Collects the result of one section: rows, targets with the figures reached, and the conditions of each race."""
 
     def __init__(self, name: str, setting: Setting) -> None:
         self.name = name
@@ -99,7 +108,7 @@ class Section:
         self.missing: dict[str, str] = {}
 
     def add_conditions(self, label: str, timed: Race) -> None:
-        """The peak and what others took while a race was run: it stands beside every figure from it."""
+        """Store the peak and the load of a race; they stand beside every figure from it."""
         table: dict[str, Any] = {"race": label, **timed.load.to_dict()}
         if timed.peaks is not None:
             low, middle, high = (float(f) / 1e9 for f in (timed.peaks.min(), timed.peak or 0, timed.peaks.max()))
@@ -120,9 +129,12 @@ class Section:
         at_least: bool = True,
         strict: bool = False,
     ) -> None:
-        """A target and whether it was met. ``value`` None: it could not be measured, so it was not.
+        """Store a target and whether it was met.
 
-        at_least: the value is to be no smaller than the limit, or no larger. strict: nor equal to it.
+        Args:
+            value: None where it could not be measured; the target is then missed.
+            at_least: Whether the value must be no smaller than the limit, rather than no larger.
+            strict: Whether it must not equal the limit.
         """
         met = None
         if value is not None and self.setting.as_asked:
@@ -145,5 +157,5 @@ class Section:
 
 
 def threads_here() -> int:
-    """Two, as the targets are for; fewer where there are no two cores."""
+    """Return two, for which the targets are, or the number of cores where there are fewer."""
     return min(2, os.cpu_count() or 1)
