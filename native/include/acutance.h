@@ -139,6 +139,9 @@ ACUTANCE_API acutance_status acutance_session_open(acutance_engine* engine, cons
                                                    acutance_session** session);
 /* Close a session, or do nothing for NULL. */
 ACUTANCE_API void acutance_session_close(acutance_session* session);
+/* Compute with another model of the same shape from the next frame on, for this stream alone. Nothing is dropped: tiles
+ * that did not change keep what the earlier model made of them, and are computed again over the next 8 frames. */
+ACUTANCE_API acutance_status acutance_session_set_model(acutance_session* session, const void* model, size_t size);
 /* Use other options from the next frame on. The session still remembers the last frame. */
 ACUTANCE_API acutance_status acutance_session_set_options(acutance_session* session,
                                                           const acutance_tile_options* options);

@@ -130,6 +130,8 @@ public:
         check(status);
     }
 
+    void set_model(nb::bytes model) { check(acutance_session_set_model(session_, model.c_str(), model.size())); }
+
     nb::tuple counts() const {
         acutance_tile_counts counts{};
         counts.size = sizeof counts;
@@ -170,6 +172,7 @@ NB_MODULE(_native, module) {
     nb::class_<Session>(module, "Session")
         .def(nb::init<const Engine&, int, double, double, bool>(), nb::keep_alive<1, 2>(), "engine"_a, "threshold"_a,
              "tile_budget"_a, "time_budget"_a, "reuse"_a)
+        .def("set_model", &Session::set_model, "model"_a)
         .def("set_options", &Session::set_options, "threshold"_a, "tile_budget"_a, "time_budget"_a, "reuse"_a)
         .def("process", &Session::process, "luma"_a, "out"_a, "strength"_a, "bit_depth"_a, "full_range"_a)
         .def_prop_ro("counts", &Session::counts)

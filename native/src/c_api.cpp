@@ -301,6 +301,13 @@ acutance_status acutance_session_set_options(acutance_session* session, const ac
     });
 }
 
+acutance_status acutance_session_set_model(acutance_session* session, const void* model, size_t size) {
+    return guarded([&] {
+        if (session == nullptr || model == nullptr) invalid("session and model must not be NULL");
+        session->set_network(Network::parse(static_cast<const uint8_t*>(model), size));
+    });
+}
+
 acutance_status acutance_session_process(acutance_session* session, const acutance_format* format, const void* luma,
                                          ptrdiff_t luma_stride, void* out, ptrdiff_t out_stride, double strength) {
     return guarded([&] {

@@ -63,14 +63,18 @@ void acutance_engine::process(const Picture& picture, double strength) {
     if (strength == 0.0) {
         pass(mine, picture);
     } else {
-        render(mine, picture, nullptr);
+        render(mine, network, picture, nullptr);
     }
 }
 
-void acutance_engine::render(Workers& workers, const Picture& picture, const TileMask* mask) const {
+void acutance_engine::render(Workers& workers, const Network& running, const Picture& picture,
+                             const TileMask* mask) const {
     Parts& parts = workers.parts;
     parts.plan(network, picture, threads, mask);
-    for (Renderer& renderer : workers.renderers) renderer.reserve(picture, parts.widest());
+    for (Renderer& renderer : workers.renderers) {
+        renderer.use(running);
+        renderer.reserve(picture, parts.widest());
+    }
     workers.pool.run(parts.shares(workers.pool.threads()), [&](int worker, int) {
         while (Part* part = parts.take()) workers.renderers[static_cast<size_t>(worker)].render(picture, *part, mask);
     });

@@ -40,8 +40,10 @@ struct acutance_engine {
     // Sharpens the whole picture.
     void process(const acutance::Picture& picture, double strength);
 
-    // Computes the wanted tiles, or without a mask the whole picture. The caller holds the workers' turn.
-    void render(acutance::Workers& workers, const acutance::Picture& picture, const acutance::TileMask* mask) const;
+    // Computes the wanted tiles, or without a mask the whole picture. running: the engine's network, or another of its
+    // shape. The caller holds the workers' turn.
+    void render(acutance::Workers& workers, const acutance::Network& running, const acutance::Picture& picture,
+                const acutance::TileMask* mask) const;
 
     // Writes the output at strength 0: the input, or its enlargement.
     void pass(acutance::Workers& workers, const acutance::Picture& picture) const;

@@ -148,6 +148,14 @@ Network Network::parse(const uint8_t* bytes, size_t size) {
     return network;
 }
 
+bool Network::same_shape(const Network& other) const {
+    if (unshuffle_ != other.unshuffle_ || shuffle_ != other.shuffle_ || depth() != other.depth()) return false;
+    for (int i = 0; i < depth(); ++i) {
+        if (layer(i).pairs != other.layer(i).pairs || layer(i).groups != other.layer(i).groups) return false;
+    }
+    return true;
+}
+
 int Network::planes(int index) const {
     const int written = index == 0 ? 0 : layer(index - 1).groups * (kGroup / 2);
     const int read = index == depth() ? 0 : layer(index).pairs;

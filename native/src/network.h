@@ -17,6 +17,8 @@ public:
     Network(Network&&) = default;  // layers_ points into storage_, which moving keeps in place
     Network(const Network&) = delete;
 
+    bool same_shape(const Network& other) const;
+
     // A pixel of the network is a square of unshuffle() input samples and shuffle() output samples on a side. The
     // student is an upscaler if they differ.
     int unshuffle() const { return unshuffle_; }

@@ -19,7 +19,7 @@ int Renderer::bytes_per_column(const Network& network) {
 
 int Renderer::columns_of(int pixels) const {
     // One pixel of zeros on either side, and room for what vectors write past the end.
-    return pixels + 2 * (network_.depth() + 1) + kernels_.overrun;
+    return pixels + 2 * (network_->depth() + 1) + kernels_.overrun;
 }
 
 ptrdiff_t Renderer::plane_of(int columns) {
@@ -28,7 +28,7 @@ ptrdiff_t Renderer::plane_of(int columns) {
 }
 
 void Renderer::reserve(const Picture& picture, int widest) {
-    const int depth = network_.depth(), columns = columns_of(widest);
+    const int depth = network_->depth(), columns = columns_of(widest);
     const ptrdiff_t plane = plane_of(columns);
     const auto grow = [](std::vector<int16_t>& memory, ptrdiff_t size) {
         if (memory.size() < static_cast<size_t>(size)) memory.resize(static_cast<size_t>(size), 0);
@@ -37,14 +37,14 @@ void Renderer::reserve(const Picture& picture, int widest) {
     int most_planes = 0;
     for (int i = 0; i <= depth; ++i) {
         Ring& ring = rings_[static_cast<size_t>(i)];
-        ring.planes = network_.planes(i);
+        ring.planes = network_->planes(i);
         most_planes = std::max(most_planes, ring.planes);
         grow(ring.memory, kRows * ring.planes * plane);
         ring.spans.reserve(static_cast<size_t>(widest));  // a tile may be as small as a pixel
     }
     grow(zeros_, most_planes * plane);
     grow(scratch_, most_planes * kernels_.scratch_of_pair + static_cast<ptrdiff_t>(kLine));
-    grow(line_, static_cast<ptrdiff_t>(columns) * network_.shuffle());
+    grow(line_, static_cast<ptrdiff_t>(columns) * network_->shuffle());
     reserve_to_enlarge(picture, widest);
 }
 
@@ -54,7 +54,7 @@ void Renderer::reserve_to_enlarge(const Picture& picture, int widest) {
 }
 
 void Renderer::prepare(const Picture& picture, const Part& part) {
-    const int r = network_.unshuffle(), depth = network_.depth();
+    const int r = network_->unshuffle(), depth = network_->depth();
     left_ = part.left;
     top_ = part.top;
     right_ = part.right;
@@ -62,7 +62,7 @@ void Renderer::prepare(const Picture& picture, const Part& part) {
     height_ = (picture.height + r - 1) / r;
     origin_ = left_ - depth - 1;
     plane_ = plane_of(columns_of(right_ - left_));
-    if (network_.upscales() && picture.kind != Kind::kActivations) bicubic_.begin(picture, left_, right_);
+    if (network_->upscales() && picture.kind != Kind::kActivations) bicubic_.begin(picture, left_, right_);
     for (int i = 0; i <= depth; ++i) {
         Ring& ring = rings_[static_cast<size_t>(i)];
         ring.first_tile_row = ring.last_tile_row = -1;
@@ -93,7 +93,7 @@ const int16_t* Renderer::row_or_zeros(int ring, int y) {
 // Finds the pixels of rows y and y + 1 that a ring needs: those that the wanted pixels depend on. Returns false if
 // there are none.
 bool Renderer::find_spans(int ring, int y, const TileMask* mask) {
-    const int reach = network_.depth() - ring;
+    const int reach = network_->depth() - ring;
     Ring& r = rings_[static_cast<size_t>(ring)];
     if (y + 1 < std::max(0, top_ - reach) || y >= std::min(height_, bottom_ + reach)) return false;
     const int left = std::max(0, left_ - reach), right = std::min(width_, right_ + reach);
@@ -137,7 +137,7 @@ void Renderer::close_edges(int ring, int y) {
 }
 
 void Renderer::load(const Picture& picture, int y) {
-    const int r = network_.unshuffle();
+    const int r = network_->unshuffle();
     for (int line = std::max(y, 0); line < std::min(y + 2, height_); ++line) {
         int16_t* target = row(0, line);
         for (const Span span : rings_[0].spans) {
@@ -176,17 +176,17 @@ void Renderer::convolve(int layer, int y) {
     for (const Span span : rings_[static_cast<size_t>(layer) + 1].spans) {
         task.begin = span.begin - origin_;
         task.end = span.end - origin_;
-        kernels_.conv(network_.layer(layer), task);
+        kernels_.conv(network_->layer(layer), task);
     }
     close_edges(layer + 1, y);
 }
 
 void Renderer::emit(const Picture& picture, int y) {
-    const int b = network_.shuffle(), ring = network_.depth();
+    const int b = network_->shuffle(), ring = network_->depth();
     const std::vector<Span>& spans = rings_[static_cast<size_t>(ring)].spans;
     for (int line = y; line < std::min(y + 2, bottom_); ++line) {
         const int16_t* residual = row(ring, line);
-        if (network_.upscales() && picture.kind != Kind::kActivations) {
+        if (network_->upscales() && picture.kind != Kind::kActivations) {
             bicubic_.emit(picture, line, spans, residual + at(left_), plane_);
             continue;
         }
@@ -216,7 +216,7 @@ void Renderer::enlarge(const Picture& picture, int begin, int end, int columns) 
 
 void Renderer::render(const Picture& picture, Part& part, const TileMask* mask) {
     prepare(picture, part);
-    const int depth = network_.depth();
+    const int depth = network_->depth();
     // The residual's pairs of rows begin at the top of the part, so they lie within a row of tiles if tiles have an
     // even number of rows. Steps count from the first row that any layer needs, even if it lies above the picture,
     // because Parts relies on that.

@@ -20,7 +20,10 @@ namespace acutance {
 class Renderer {
 public:
     Renderer(const Network& network, const Kernels& kernels)
-        : network_(network), kernels_(kernels), bicubic_(network, kernels) {}
+        : network_(&network), kernels_(kernels), bicubic_(network, kernels) {}
+
+    // Uses another network of the same shape from now on.
+    void use(const Network& network) { network_ = &network; }
 
     // Allocates the memory for parts of this picture of up to `widest` unshuffled pixels: before render, and not by a
     // thread of its own, so that a later frame allocates nothing.
@@ -61,7 +64,7 @@ private:
     void emit(const Picture& picture, int y);
     void close_edges(int ring, int y);
 
-    const Network& network_;
+    const Network* network_;
     const Kernels& kernels_;
     Bicubic bicubic_;
     std::vector<Ring> rings_;

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "error.h"
+
 using namespace acutance;
 
 namespace {
@@ -26,6 +28,14 @@ void acutance_session::process(const Picture& picture, const acutance_format& fo
     started = true;
 }
 
+void acutance_session::set_network(Network network) {
+    if (!network.same_shape(engine.network)) {
+        throw Error(ACUTANCE_INVALID_ARGUMENT, "a model of another shape than the engine's");
+    }
+    own = std::make_unique<const Network>(std::move(network));
+    renewal = 0;
+}
+
 void acutance_session::begin(const acutance_format& format_, double strength_) {
     grid = TileGrid::over(format_.width, format_.height, engine.network.unshuffle());
     const size_t tiles = static_cast<size_t>(grid.count());
@@ -45,6 +55,7 @@ void acutance_session::begin(const acutance_format& format_, double strength_) {
     }
     remembers = false;
     unrewarding = rest = 0;
+    renewal = kRenewalFrames;
     format = format_;
     strength = strength_;
 }
@@ -62,7 +73,7 @@ void acutance_session::sharpen(Workers& workers, const Picture& picture) {
     if (resting) --rest;
     if (!comparing) remembers = false;
     if (!choosing && !comparing) {
-        engine.render(workers, picture, nullptr);
+        engine.render(workers, network(), picture, nullptr);
         std::fill(computed.begin(), computed.end(), uint8_t{1});
         counts = {sizeof counts, grid.count(), grid.count(), 0, 0};
         return;
@@ -74,7 +85,8 @@ void acutance_session::sharpen(Workers& workers, const Picture& picture) {
     const TileMask mask{grid.side / engine.network.unshuffle(), grid.columns, grid.rows, wanted.data()};
     Picture remembered = picture;
     if (comparing) remembered.copy = last_out.data();
-    if (counts.computed > 0) engine.render(workers, remembered, counts.computed == counts.tiles ? nullptr : &mask);
+    if (counts.computed > 0)
+        engine.render(workers, network(), remembered, counts.computed == counts.tiles ? nullptr : &mask);
     const double rendered = seconds_now();
     if (counts.computed < counts.tiles) fill(workers, picture);
     if (remembers) update_rest();
@@ -124,8 +136,12 @@ void acutance_session::decide(bool choosing) {
     wanted = chosen;
     counts = {sizeof counts, grid.count(), 0, 0, 0};
     if (remembers) {
+        // Tiles that are computed again though nothing changed, spread over the picture: no front moves across it.
+        const int renewed = renewal < kRenewalFrames ? renewal++ : -1;
         spread_changes(grid, changed, engine.network.unshuffle() * engine.network.depth(), across, sums, affected);
         for (size_t i = 0; i < wanted.size(); ++i) {
+            const int tile = static_cast<int>(i), row = tile / grid.columns, column = tile % grid.columns;
+            if ((column + 3 * row) % kRenewalFrames == renewed) continue;
             if (chosen[i] != 0 && computed[i] != 0 && affected[i] == 0) wanted[i] = 0;
         }
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "acutance.h"
@@ -10,11 +11,16 @@
 
 struct acutance_session {
     acutance_session(acutance_engine& engine_, const acutance_tile_options& options_)
-        : options(options_), engine(engine_) {}
+        : options(options_), engine(engine_), renewal(kRenewalFrames) {}
+
+    // After a change of network, a kept tile is computed again within so many frames.
+    static constexpr int kRenewalFrames = 8;
 
     void process(const acutance::Picture& picture, const acutance_format& format_, double strength_);
     void forget() { started = false; }
-    const acutance::Network& network() const { return engine.network; }
+    // Computes with another network of the engine's shape from the next frame on (docs/engine.md, "Other weights").
+    void set_network(acutance::Network network);
+    const acutance::Network& network() const { return own ? *own : engine.network; }
 
     acutance_tile_options options;
     acutance_tile_counts counts{};
@@ -29,6 +35,7 @@ private:
     void update_rest();
 
     acutance_engine& engine;
+    std::unique_ptr<const acutance::Network> own;  // if it is not the engine's
     bool started = false;
     acutance_format format{};
     double strength = -1;
@@ -45,6 +52,7 @@ private:
     bool remembers = false;
     int unrewarding = 0;  // frames in a row that were compared and could reuse hardly anything
     int rest = 0;         // frames that will not be compared
+    int renewal;          // frames that were compared since the network changed
     std::vector<acutance::ActivityRow> activity_rows;
     double seconds_per_tile = 0, overhead = 0;
 };

@@ -154,8 +154,9 @@ class Sharpener(Closing):
     def choice(self) -> Choice | None:
         """What was chosen for the last picture or single frame; None where there is nothing to choose.
 
-        Setting it to a bundled student's name gives that student to every picture and stream; None chooses
-        automatically again. Sessions have a ``choice`` of their own to read.
+        Setting it to a bundled student's name gives that student to every picture and stream; a conditioned student
+        takes a condition such as ``x2`` instead. None chooses automatically again. Sessions have a ``choice`` of
+        their own to read.
 
         Raises:
             UsageError: On setting a name where the model is a single student.

@@ -55,6 +55,7 @@ class Frame:
         scaled_by: the factor by which the reader has enlarged the coded picture; 1 if it has not.
         duration: how long the picture is to be seen, in units of ``time_base``; None if unknown.
         interlaced: the picture is two fields of different moments. File jobs pass it through, as its lines would tear.
+        bits_per_pixel: bits that the stream spends on a pixel of its coded size, on average; None if unknown.
         backing: the owner of the planes' memory, which must live as long as the planes.
     """
 
@@ -69,6 +70,7 @@ class Frame:
     scaled_by: float = 1.0
     duration: int | None = None
     interlaced: bool = False
+    bits_per_pixel: float | None = None
     backing: object = field(default=None, repr=False, compare=False)
 
     @property

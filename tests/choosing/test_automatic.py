@@ -293,4 +293,4 @@ def test_colour_pictures_are_seen_by_their_luma(photograph: Luma) -> None:
         assert sharpener.choice.student == "fast-clean-x2"
     assert sharpener(photograph, scaled_by=1.5).shape == photograph.shape
     with pytest.raises(UsageError, match="picture"):
-        sharpener(np.zeros((4, 4, 4), np.uint8))
+        sharpener(np.zeros((4, 4, 5), np.uint8))

@@ -126,7 +126,7 @@ def test_a_threshold_for_an_engine_without_tiles_is_one_line(shoot, tmp_path: Pa
         pytest.skip("onnxruntime is not installed")
     make_clip(tmp_path / "a.mp4")
     code, lines, _ = shoot("sharpen", "a.mp4", "--engine", "onnxruntime", "--threshold", "8")
-    assert code == 14
+    assert code == 2
     assert len(lines) == 1
     assert "threshold of 8" in lines[0]
 
@@ -291,8 +291,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, student_file
         (["a.png", "--preview", "soon"], 2, "preview"),
         (["a.png", "b.xyz"], 2, "b.xyz"),
         (["a.png", "--quality", "101"], 2, "quality"),
-        (["a.png", "--engine", "quantum"], 14, "known: auto, native, onnxruntime, openvino, numpy"),
-        (["a.png", "--engine", "numpy:avx2"], 14, "avx2"),
+        (["a.png", "--engine", "quantum"], 2, "known: auto, native, onnxruntime, openvino, numpy"),
+        (["a.png", "--engine", "numpy:avx2"], 2, "avx2"),
         (["a.png", "--threshold", "-1"], 2, "threshold"),
         ([], 2, "nothing to sharpen"),
     ],

@@ -10,16 +10,23 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-import av
-import av.device
-import av.error
-import av.logging
 import numpy as np
-from av.container import InputContainer
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
+from acutance.errors import MissingExtraError
 from acutance.frame import Plane
+
+try:
+    import av
+    import av.device
+    import av.error
+    import av.logging
+    from av.container import InputContainer
+    from av.video.reformatter import ColorRange, Colorspace, Interpolation
+except ModuleNotFoundError as missing:
+    raise MissingExtraError(
+        f"files, video and cameras need '{missing.name}': pip install 'acutance[video]'"
+    ) from missing
 
 __all__ = [
     "CHROMA_LOCATIONS",

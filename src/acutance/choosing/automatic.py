@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance.choosing.chooser import Chooser
+from acutance.choosing.conditioned import ConditionedSharpener
 from acutance.choosing.factor_classifier import REACH_FACTORS
 from acutance.engine import TileCounts
 from acutance.engine.base import check_strength
@@ -17,7 +18,8 @@ from acutance.frame import Frame, Plane
 from acutance.sharpening.base import BaseSession, BaseSharpener, Choice, Look, SharpenerOptions, check_look
 from acutance.sharpening.pictures import Order, Picture, Pixels
 from acutance.sharpening.single import FrameSession, FrameSharpener
-from acutance.students.bundled import TIERS, find_student, student_for
+from acutance.students.bundled import TIERS, find_student, is_model_path, student_for
+from acutance.students.conditioned import ConditionedStudent, is_conditioned_file, load_conditioned
 from acutance.students.spec import Student
 
 __all__ = ["AUTO", "AutoSession", "AutoSharpener", "automatic_tier", "open_sharpener"]
@@ -201,7 +203,9 @@ def _students_of(tier: str) -> list[str]:
     return [*dict.fromkeys(name for name in names if name is not None)]
 
 
-def open_sharpener(model: str | Path | Student = AUTO, **options: Unpack[SharpenerOptions]) -> BaseSharpener:
+def open_sharpener(
+    model: str | Path | Student | ConditionedStudent = AUTO, **options: Unpack[SharpenerOptions]
+) -> BaseSharpener:
     """Open the sharpener that a model's name asks for.
 
     Args:
@@ -215,6 +219,10 @@ def open_sharpener(model: str | Path | Student = AUTO, **options: Unpack[Sharpen
     """
     if isinstance(model, str) and automatic_tier(model) is not None:
         return AutoSharpener(model, **options)
+    if is_model_path(model) and is_conditioned_file(Path(model)):
+        model = load_conditioned(model)
+    if isinstance(model, ConditionedStudent):
+        return ConditionedSharpener(model.spec.name, {"": model}, first="", **options)
     return FrameSharpener(model, **options)
 
 

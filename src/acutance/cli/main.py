@@ -9,13 +9,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from acutance import __version__
 from acutance.cli.exit_codes import exit_code
 from acutance.cli.failures import explain
 from acutance.cli.signals import interrupt_on_stop
 from acutance.cli.terminal import complain, prepare_streams
-from acutance.errors import AcutanceError, Cancelled, UsageError
+from acutance.errors import AcutanceError, Cancelled, MissingExtraError, UsageError
 
 __all__ = ["VERBS", "main"]
 
@@ -115,6 +116,9 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _run(verb: str, arguments: Sequence[str]) -> int:
+    missing = [name for name in ("tyro", "rich", "av", "PIL") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"the command line needs {', '.join(missing)}: pip install 'acutance[cli]'")
     import tyro
 
     _widen_terminal()

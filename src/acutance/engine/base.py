@@ -4,6 +4,7 @@ import math
 import os
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from acutance._util.closing import Closing
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
 from acutance.students.spec import StudentShape
+
+if TYPE_CHECKING:
+    from acutance.engine.integer import IntegerNetwork
 
 __all__ = [
     "TILE_ENGINES",
@@ -129,6 +133,17 @@ class Session(Closing):
         """
         if options != TileOptions():
             raise UsageError("this session has no tile options")
+
+    def set_network(self, network: "IntegerNetwork") -> None:  # noqa: ARG002 - what subclasses take
+        """Compute with another integer network of the same shape from the next frame on, in this session alone.
+
+        No frame is dropped. Tiles that did not change keep what the earlier network made of them, and are computed
+        again over the next 8 frames (docs/engine.md, Other weights).
+
+        Raises:
+            UsageError: If the engine cannot do that, or the network is of another shape.
+        """
+        raise UsageError(f"other weights need an engine that computes tile by tile: {', '.join(TILE_ENGINES)}")
 
     def reset(self) -> None:
         """Forget the last frame, as after a cut or a seek."""

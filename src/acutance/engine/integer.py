@@ -14,7 +14,15 @@ from acutance.engine.float_network import convolve, pixel_unshuffle
 from acutance.errors import ModelError
 from acutance.students.spec import ConvLayer, Student, StudentShape
 
-__all__ = ["ACTIVATION_LIMIT", "CODE", "IntegerLayer", "IntegerNetwork", "calibration_picture", "convert"]
+__all__ = [
+    "ACTIVATION_LIMIT",
+    "CODE",
+    "IntegerLayer",
+    "IntegerNetwork",
+    "Peaks",
+    "calibration_picture",
+    "convert",
+]
 
 CODE = 64
 """The integer that stands for one 8-bit limited-range code value, in the network's input and its residual."""
@@ -176,16 +184,29 @@ def _check_layer(layer: IntegerLayer, inputs: int, outputs: int, *, last: bool) 
         raise ModelError(f"could overflow: sums of output {worst} reach {layer.bounds[worst]} of {SUM_LIMIT}")
 
 
-def convert(student: Student) -> IntegerNetwork:
-    """The integer network of a student, from its weights alone. Deterministic.
+Peaks = Sequence[NDArray[np.float64]]
+"""For each layer, the largest size of each output before its PReLU, as :mod:`acutance.engine.peaks` finds it."""
 
-    Raises ModelError where no integer network computes what the student does, such as for a last layer whose weights
-    are too large for the activations before it.
+
+def convert(student: Student, *, peaks: Peaks | None = None) -> IntegerNetwork:
+    """Convert a student to integers, from its weights alone. The result is deterministic.
+
+    Args:
+        student: The student.
+        peaks: What scales are chosen by. None runs the student on the whole calibration picture in double precision,
+            which takes most of the time. The overflow proof is about the weights and holds for any scales.
+
+    Raises:
+        ModelError: If no integer network computes what the student does, such as for a last layer whose weights are too
+            large for the activations before it.
     """
     r = student.spec.shape.unshuffle
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
         layers = _slopes_within_one(student.layers)
-        largest = _largest_sums(layers, calibration_picture(softened=not student.spec.shape.upscales), r)
+        if peaks is None:
+            largest = _largest_sums(layers, calibration_picture(softened=not student.spec.shape.upscales), r)
+        else:
+            largest = [peak * _beyond_one(layer) for peak, layer in zip(peaks, student.layers, strict=True)]
     scale = np.full(r * r, float(UNIT))  # integers for each unit of the float network
     made = []
     for number, ((weight, bias, slope), peak) in enumerate(zip(layers, largest, strict=True)):
@@ -258,6 +279,13 @@ def _slopes_within_one(layers: Sequence[ConvLayer]) -> list[_FloatLayer]:
     return out
 
 
+def _beyond_one(layer: ConvLayer) -> NDArray[np.float64]:
+    """Return by how much :func:`_slopes_within_one` multiplies each output of a layer, in size."""
+    if layer.slope is None:
+        return np.ones(len(layer.bias))
+    return np.maximum(np.abs(layer.slope.astype(np.float64)), 1.0)
+
+
 def _largest_sums(layers: Sequence[_FloatLayer], picture: NDArray[np.float64], r: int) -> list[NDArray[np.float64]]:
     """Of each output of each layer, the largest size before its PReLU. Raises ModelError beyond double precision."""
     x = pixel_unshuffle(picture, r) / 255
@@ -285,23 +313,20 @@ def _exponents(
     # multiplied by in the next layer small.
     wanted = np.where(active, 14 - _HEADROOM - np.frexp(peak)[1], _EXTREME).astype(np.int64)
     taps = weight[0].size
-    best: tuple[float, NDArray[np.int64], int] | None = None
-    for shift in range(LARGEST_SHIFT + 1):
-        exponent = np.minimum(wanted, _largest_exponents(weight, bias, shift) - shift)
-        coarser = np.where(active, np.minimum(wanted - exponent, 250), 0)  # keeps the sum below finite
-        loss = float(np.ldexp(1.0, 2 * coarser).sum()) * (1 + taps * _TYPICAL**2 * 4.0**-shift)
-        if best is None or loss < best[0]:
-            best = loss, exponent, shift
-    if best is None:
-        raise ModelError("there is no shift to choose from")
-    return best[1], best[2]
+    shifts = np.arange(LARGEST_SHIFT + 1)
+    exponents = np.minimum(wanted, _largest_exponents(weight, bias, shifts) - shifts[:, None])
+    coarser = np.where(active, np.minimum(wanted - exponents, 250), 0)  # keeps the sum below finite
+    losses = np.ldexp(1.0, 2 * coarser).sum(axis=1) * (1 + taps * _TYPICAL**2 * np.ldexp(1.0, -2 * shifts))
+    best = int(losses.argmin())  # the smallest of equals
+    return exponents[best], best
 
 
 def _last_shift(weight: NDArray[np.float64], bias: NDArray[np.float64], number: int) -> int:
     """The largest shift at which the proof holds; the scale of the last layer's outputs is given."""
-    for shift in range(LARGEST_SHIFT, -1, -1):
-        if (_largest_exponents(weight, bias, shift) >= shift).all():
-            return shift
+    shifts = np.arange(LARGEST_SHIFT + 1)
+    holds = (_largest_exponents(weight, bias, shifts) >= shifts[:, None]).all(axis=1)
+    if holds.any():
+        return int(shifts[holds].max())
     size = ACTIVATION_LIMIT * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
     worst = int(size.argmax())
     raise ModelError(
@@ -309,20 +334,21 @@ def _last_shift(weight: NDArray[np.float64], bias: NDArray[np.float64], number: 
     )
 
 
-def _largest_exponents(weight: NDArray[np.float64], bias: NDArray[np.float64], shift: int) -> NDArray[np.int64]:
-    """Of each output, the largest power of two its weights and bias may be multiplied by and still pass the proof."""
+def _largest_exponents(
+    weight: NDArray[np.float64], bias: NDArray[np.float64], shifts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the largest power of two that each output's weights and bias may be multiplied by and pass the proof.
+
+    shifts: those to try. Returns shifts x outputs.
+    """
+    halves = np.array([_half(int(shift)) for shift in shifts], np.float64)
     # Less what rounding may add.
-    room = SUM_LIMIT - 1 - _half(shift) - ACTIVATION_LIMIT * ((weight[0].size + 1) // 2)
+    room = SUM_LIMIT - 1 - halves - ACTIVATION_LIMIT * ((weight[0].size + 1) // 2)
     size = ACTIVATION_LIMIT * np.abs(weight).sum(axis=(1, 2, 3)) + np.abs(bias)
     outer = np.abs(weight[:, :, ::2]).max(axis=(1, 2, 3))
     column = np.abs(weight).sum(axis=2).max(axis=(1, 2))
-    factor = np.minimum.reduce(
-        [
-            room / np.maximum(size, _TINY),
-            LARGEST_WEIGHT / np.maximum(outer, _TINY),
-            (LARGEST_COLUMN - 2) / np.maximum(column, _TINY),
-        ]
-    )
+    of_kernels = np.minimum(LARGEST_WEIGHT / np.maximum(outer, _TINY), (LARGEST_COLUMN - 2) / np.maximum(column, _TINY))
+    factor = np.minimum(room[:, None] / np.maximum(size, _TINY), of_kernels)
     return np.asarray(np.frexp(factor)[1] - 1, np.int64)  # frexp's mantissa is from 0.5 to 1
 
 

@@ -99,6 +99,12 @@ class _NativeSession(Session):
         _call(self._open.process, luma, out, strength, bit_depth, full_range)
         return TileCounts(*self._open.counts)
 
+    def set_network(self, network: IntegerNetwork) -> None:
+        try:
+            self._open.set_model(network.to_bytes())
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
     def set_options(self, options: TileOptions) -> None:
         self._open.set_options(*_arguments(options))
 

@@ -35,22 +35,30 @@ class NumpyEngine(Engine):
     def session(self, options: TileOptions = TileOptions()) -> Session:  # noqa: B008 - frozen
         if options.time_budget is not None:
             raise UsageError("the engine 'numpy' measures no time: time_budget is for the native one")
-        return TileSession(self._sharpen, self.network.shape, options)
+        return TileSession(self.network, run_network, options)
 
     def residual(self, luma: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._residual(input_from_luma(luma)).astype(np.float32) / np.float32(CODE)
+        return _residual(self.network, input_from_luma(luma)).astype(np.float32) / np.float32(CODE)
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None:
-        shape = self.shape
-        base = enlarge(luma, shape.unshuffle, shape.shuffle, bit_depth) if shape.upscales else luma
-        residual = self._residual(input_from_plane(luma, bit_depth, full_range))
-        out[...] = add_residual(base, residual, strength, bit_depth, full_range)
+        run_network(self.network, luma, strength, bit_depth, full_range, out)
 
-    def _residual(self, q: Integers) -> Integers:
-        shape = self.shape
-        x = run_layers(pixel_unshuffle(q, shape.unshuffle), self.network.layers, _run_layer)
-        height, width = (shape.output_length(length) for length in q.shape)
-        return pixel_shuffle(x, shape.shuffle)[:height, :width]
+
+def run_network(
+    network: IntegerNetwork, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane
+) -> None:
+    """Sharpen a whole plane into ``out``; everything has been checked."""
+    shape = network.shape
+    base = enlarge(luma, shape.unshuffle, shape.shuffle, bit_depth) if shape.upscales else luma
+    residual = _residual(network, input_from_plane(luma, bit_depth, full_range))
+    out[...] = add_residual(base, residual, strength, bit_depth, full_range)
+
+
+def _residual(network: IntegerNetwork, q: Integers) -> Integers:
+    shape = network.shape
+    x = run_layers(pixel_unshuffle(q, shape.unshuffle), network.layers, _run_layer)
+    height, width = (shape.output_length(length) for length in q.shape)
+    return pixel_shuffle(x, shape.shuffle)[:height, :width]
 
 
 def input_from_plane(luma: Plane, bit_depth: int, full_range: bool) -> Integers:

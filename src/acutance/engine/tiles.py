@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from acutance.engine.base import Session, TileCounts, TileOptions
 from acutance.engine.enlargement import enlarge
+from acutance.engine.integer import IntegerNetwork
+from acutance.errors import UsageError
 from acutance.frame import Plane
-from acutance.students.spec import StudentShape
 
 __all__ = ["TileSession", "choose", "tile_activity", "tile_side", "undisturbed"]
 
@@ -23,31 +24,39 @@ CELL = 4
 POOR_FRAMES, REST_FRAMES, POOR_SHARE = 2, 8, 16
 """After so many frames in a row that could reuse less than a 16th of what they needed, so many are not compared."""
 
+RENEWAL_FRAMES = 8
+"""After a change of weights, a kept tile is computed again within so many frames."""
+
 Tiles = NDArray[np.bool_]
 """One truth value for each tile: rows of tiles x columns of tiles."""
 
 
-class Sharpen(Protocol):
-    """Sharpens a whole plane into ``out``; everything has been checked."""
+class RunNetwork(Protocol):
+    """Sharpens a whole plane into ``out`` with a network; everything has been checked."""
 
-    def __call__(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> None: ...
+    def __call__(
+        self, network: IntegerNetwork, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane
+    ) -> None: ...
 
 
 class TileSession(Session):
     """Computes whole planes and keeps the tiles it should; plain rather than fast.
 
-    A tile that is reused would have the same value again: it is only counted as what a fast engine need not compute.
+    A tile that is reused would have the same value again, unless the network was changed: then it keeps its old value
+    until it is computed again.
     """
 
-    def __init__(self, sharpen: Sharpen, shape: StudentShape, options: TileOptions) -> None:
-        super().__init__(shape)
-        self._sharpen_whole, self._options = sharpen, options
-        self._side, self._radius = tile_side(shape.unshuffle), shape.radius
-        self._out_side = self._side // shape.unshuffle * shape.shuffle
+    def __init__(self, network: IntegerNetwork, run: RunNetwork, options: TileOptions) -> None:
+        super().__init__(network.shape)
+        self._network, self._run, self._options = network, run, options
+        self._side, self._radius = tile_side(network.shape.unshuffle), network.shape.radius
+        self._out_side = self._side // network.shape.unshuffle * network.shape.shuffle
         self._computed: Tiles | None = None  # which tiles of the last frame were
         self._last: Plane | None = None  # the last frame, where it is remembered
+        self._last_out: Plane | None = None  # what was made of it
         self._compared = False  # whether this frame was compared with it
         self._poor = self._rest = 0
+        self._renewal = RENEWAL_FRAMES  # frames that were compared since the network changed
 
     def _sharpen(self, luma: Plane, strength: float, bit_depth: int, full_range: bool, out: Plane) -> TileCounts:
         if self.shape.upscales:
@@ -66,8 +75,11 @@ class TileSession(Session):
         self._computed = chosen
         if chosen.any():
             whole = np.empty_like(out)
-            self._sharpen_whole(luma, strength, bit_depth, full_range, whole)
+            self._run(self._network, luma, strength, bit_depth, full_range, whole)
             np.copyto(out, whole, where=_pixels_of(chosen, self._out_side, out.shape))
+        if self._last_out is not None and reused.any():
+            np.copyto(out, self._last_out, where=_pixels_of(reused, self._out_side, out.shape))
+        self._last_out = None if self._last is None else out.copy()
         needed, skipped = int(chosen.sum()), int(reused.sum())
         if self._compared:
             self._rest_or_not(skipped, needed)
@@ -86,7 +98,21 @@ class TileSession(Session):
         if last is None:
             return np.zeros_like(again)
         self._compared = True
+        again = again & ~self._renewed(again.shape)
         return again & undisturbed(luma != last, self._side, self._radius)
+
+    def _renewed(self, shape: tuple[int, ...]) -> Tiles:
+        """The tiles that are computed again in this frame though nothing changed: spread over the picture."""
+        if self._renewal >= RENEWAL_FRAMES:
+            return np.zeros(shape, bool)
+        rows, columns = np.ogrid[: shape[0], : shape[1]]
+        self._renewal += 1
+        return np.asarray((columns + 3 * rows) % RENEWAL_FRAMES == self._renewal - 1)
+
+    def set_network(self, network: IntegerNetwork) -> None:
+        if network.shape != self._network.shape:
+            raise UsageError("a model of another shape than the engine's")
+        self._network, self._renewal = network, 0
 
     def _rest_or_not(self, reused: int, needed: int) -> None:
         """Where hardly anything is ever the same, comparing is left out most of the time."""
@@ -101,6 +127,7 @@ class TileSession(Session):
         super().reset()
         self._computed, self._last, self._compared = None, None, False
         self._poor = self._rest = 0
+        self._renewal, self._last_out = RENEWAL_FRAMES, None
 
 
 def tile_side(unshuffle: int) -> int:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,9 @@ from acutance.engine.base import check_strength
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.sharpening.pictures import Order, Pixels
+from acutance.students.conditioned import LOOKS, Look
 
 __all__ = ["LOOKS", "BaseSession", "BaseSharpener", "Choice", "Look", "SharpenerOptions", "check_look"]
-
-Look = Literal["faithful", "natural"]
-"""``faithful`` has the least error. ``natural`` has the power of a sharp picture in every band that is known well."""
-
-LOOKS: tuple[Look, ...] = get_args(Look)
-"""All looks."""
 
 
 class SharpenerOptions(TypedDict, total=False):
@@ -118,8 +113,8 @@ class BaseSharpener(Closing):
     def choice(self) -> Choice | None:
         """What was chosen for the last picture or single frame; None where there is nothing to choose.
 
-        It may be set to a bundled student's name, which then gets every picture and stream, and to None, which returns
-        to the automatic choice.
+        It may be set to a bundled student's name, which then gets every picture and stream; where the tier has a
+        conditioned student, to a condition such as ``x2``. None returns to the automatic choice.
 
         Raises:
             UsageError: On setting a name where the model is a single student.

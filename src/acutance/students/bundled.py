@@ -4,11 +4,12 @@ import math
 import re
 from functools import cache
 from pathlib import Path
+from typing import TypeGuard
 
 from acutance.errors import ModelError
 from acutance.students.spec import Student, load_student
 
-__all__ = ["TIERS", "bundled_models", "conditioned_file", "factors_of", "find_student", "student_for"]
+__all__ = ["TIERS", "bundled_models", "conditioned_file", "factors_of", "find_student", "is_model_path", "student_for"]
 
 _FOLDER = Path(__file__).parent / "weights"
 _TIERS = {"fast": "fast-clean-x2", "balanced": "balanced-clean-x2", "quality": "quality-clean-x2"}
@@ -35,14 +36,21 @@ def conditioned_file(tier: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def is_model_path(model: object) -> TypeGuard[str | Path]:
+    """Return True for the path of a model's file, False for a model's name and anything else."""
+    text = model if isinstance(model, str) else ""
+    return isinstance(model, Path) or text.endswith(".safetensors") or "/" in text or "\\" in text
+
+
 def find_student(model: str | Path) -> Student:
     """A bundled student by name (``fast-clean-x2``), tier (``fast``), tier and task (``fast-call``) where that is one
     student, or any student by the path of its file.
 
     Raises ModelError for a name that is neither, naming those that are; InputNotFoundError for a missing path.
     """
-    if isinstance(model, Path) or model.endswith(".safetensors") or "/" in model or "\\" in model:
+    if is_model_path(model):
         return load_student(model)
+    model = str(model)
     models = bundled_models()
     name = _TIERS.get(model, model)
     if name in models:
