@@ -1,0 +1,1 @@
+"""Training data: pictures, clips, and the pairs that are made of them."""

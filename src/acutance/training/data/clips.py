@@ -19,7 +19,12 @@ Frames = list[NDArray[np.uint8]]
 
 @dataclass(frozen=True, slots=True)
 class ClipFile:
-    """One clip, not yet read. name: as the recipe writes it."""
+    """A clip that is not read yet.
+
+    Attributes:
+        path: of the file.
+        name: as the recipe has it.
+    """
 
     path: Path
     name: str
@@ -29,10 +34,14 @@ class ClipFile:
         return sha256_of(self.path)
 
     def load(self, *, shrink: float) -> Frames:
-        """All frames, H x W x 3, uint8, RGB, scaled down by ``shrink`` (bicubic): clips are compressed themselves, and
-        are truth only when smaller than they came.
+        """Return all frames, H x W x 3, uint8, RGB.
 
-        Raises UnsupportedMediaError for other than 8-bit 4:2:0, and what reading a video raises.
+        Args:
+            shrink: factor by which frames are scaled down (bicubic). Clips are compressed, so only smaller frames can
+                serve as truth.
+
+        Raises:
+            UnsupportedMediaError: the clip is not 8-bit 4:2:0.
         """
         with VideoReader(self.path) as reader:
             if reader.info.pix_fmt not in ("yuv420p", "yuvj420p"):

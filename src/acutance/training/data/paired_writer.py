@@ -24,8 +24,14 @@ _MANIFEST = "manifest.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class PairsWritten:
-    """written: pictures degraded now; kept: found finished from an earlier run; failed: those that cannot be used, each
-    with its exception."""
+    """What was written.
+
+    Attributes:
+        folder: of the pairs.
+        written: pictures that were degraded in this run.
+        kept: pictures that an earlier run had finished.
+        failed: pictures that cannot be used, each with its exception.
+    """
 
     folder: Path
     written: int

@@ -1,5 +1,7 @@
-"""Training pairs: pictures degraded once, restored by the teacher once, and kept on disk under a hash of all that
-made them; crops are drawn from there at the speed of a memory copy."""
+"""Training pairs: pictures that are degraded once, restored by the teacher once, and kept on disk.
+
+Their file names are hashes of everything that decides their content. Crops are copied from memory maps of these files.
+"""
 
 import contextlib
 import functools
@@ -28,11 +30,11 @@ _FIXED = 256.0  # pictures are kept as code values in 8.8 fixed point: exact for
 
 
 Tile = Callable[[], NDArray[np.uint8]]
-"""H x W x 3, uint8, RGB, made when it is asked for."""
+"""Returns a tile: H x W x 3, uint8, RGB."""
 
 
 class TeacherLike(Protocol):
-    """What is needed of a teacher here (see acutance.training.models.teachers.Teacher)."""
+    """A teacher, as far as pairs need it; see :class:`acutance.training.models.teachers.Teacher`."""
 
     name: str
     scale: int
@@ -43,12 +45,15 @@ class TeacherLike(Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """One degraded picture with what it should be, memory-mapped.
+    """A degraded picture with its truth, memory-mapped.
 
-    low, degraded, sharp: C x H x W uint16, code values times 256 (C is 1: luma, or 3: RGB; low is always RGB).
-    teacher: C x H x W float16, the teacher's output minus ``degraded``, in code values; or None. As a difference,
-    fp16 keeps it to a hundredth of a code value.
-    record: what the picture went through, and where it came from.
+    Attributes:
+        low: the small picture, 3 x h x w, uint16, code values times 256, RGB.
+        degraded: what a student reads, C x H x W, uint16, code values times 256; C is 1 for luma and 3 for RGB.
+        sharp: the truth, like ``degraded``.
+        teacher: the teacher's output minus ``degraded``, C x H x W, float16, in code values; or None. As a difference,
+            float16 keeps it to a hundredth of a code value.
+        record: the source of the picture and its degradation.
     """
 
     low: NDArray[np.uint16]
@@ -59,6 +64,7 @@ class Pair:
 
     @property
     def pixels(self) -> int:
+        """Pixels of the truth."""
         return int(self.sharp.shape[1] * self.sharp.shape[2])
 
 
@@ -167,14 +173,24 @@ def prepare_pairs(
     teacher_sees: str = "degraded",
     progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> PairSet:
-    """Degrade every picture, ask the teacher about it, and keep both in ``cache``; what is there already is not made
-    again, so an interrupted preparation goes on where it was.
+    """Degrade every picture, run the teacher on it, and keep both in ``cache``.
 
-    colour: ``luma`` or ``rgb``, what ``degraded``, ``sharp`` and ``teacher`` hold.
-    smallest: pictures with a side shorter than this are left out (a crop would not fit).
-    teacher_sees: ``degraded``, or ``clean``: an undegraded bicubic picture instead (a privileged teacher); where the
-    student's input is nearer to the truth than what such a teacher makes, the truth takes its place.
-    progress: called with (done, total, what) after each picture.
+    What the cache holds is not made again, so an interrupted preparation continues.
+
+    Args:
+        files: the pictures.
+        mix: degradations to draw from.
+        cache: folder of prepared pairs.
+        seed: of the degradations.
+        colour: ``luma`` or ``rgb``: what ``degraded``, ``sharp`` and ``teacher`` of a pair hold.
+        shrink_above: longer side in pixels above which a picture is scaled down first; 0 for none.
+        tile: side of the tiles that are cut, in pixels; 0 for whole pictures.
+        tiles_per_picture: how many tiles are cut from a picture, the most detailed ones.
+        smallest: pictures with a shorter side are left out, because a crop would not fit.
+        teacher: whose outputs are kept, or None.
+        teacher_sees: ``degraded``, or ``clean`` for an undegraded bicubic picture (a privileged teacher). If the
+            student's input is nearer to the truth than the output of such a teacher, the truth is kept instead.
+        progress: called with (done, total, what) after each picture.
     """
     files = list(files)
     pairs: list[Pair] = []
@@ -228,10 +244,20 @@ def prepare_clip_pairs(
     teacher_sees: str = "degraded",
     progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> PairSet:
-    """As :func:`prepare_pairs`, of real clips: ``windows`` of each, ``side`` pixels square where that fits, at random
-    places and times; one frame of each is a pair. The recipes' encoders see as many frames as ``codec_frames`` says.
+    """Prepare pairs from clips. One frame of each window is a pair; encoders see ``codec_frames`` frames of it.
 
-    shrink: what clips are scaled down by first (see :meth:`acutance.training.data.clips.ClipFile.load`).
+    Args:
+        clips: the clips.
+        mix: degradations to draw from.
+        cache: folder of prepared pairs.
+        seed: of places, times and degradations.
+        windows: how many are cut from a clip, at random places and times.
+        side: of a window, in pixels; smaller if the clip is smaller.
+        shrink: factor by which clips are scaled down first; see :meth:`acutance.training.data.clips.ClipFile.load`.
+        colour: as for :func:`prepare_pairs`.
+        teacher: as for :func:`prepare_pairs`.
+        teacher_sees: as for :func:`prepare_pairs`.
+        progress: called with (done, total, what) after each clip.
     """
     clips = list(clips)
     pairs = []

@@ -321,8 +321,11 @@ def load_config(path: str | Path, overrides: typing.Sequence[str] = ()) -> RunOp
 
 
 def apply_overrides(raw: dict[str, Any], overrides: typing.Sequence[str], kind: Any = None) -> None:
-    """Set ``a.b=value`` in a nested dict. Values are TOML; a bare word is a string. A key without a dot is looked up
-    among the sections where it is unambiguous (``lr`` is ``optimizer.lr``)."""
+    """Set ``a.b=value`` in a nested dict.
+
+    Values are TOML; a bare word is a string. A key without a dot stands for the one section that has it: ``lr`` is
+    ``optimizer.lr``. Raises ConfigError.
+    """
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:

@@ -1,0 +1,1 @@
+"""Networks in torch: students in their training form, and teachers."""

@@ -9,26 +9,37 @@ from torch import Tensor, nn
 
 __all__ = ["Cost", "Speed", "count_parameters", "measure_cost", "measure_speed"]
 
-_SIZE = (270, 480)  # what costs are counted on: large enough that what is padded at the edges does not matter
+_SIZE = (270, 480)  # of the picture that costs are counted on, large enough for padding not to matter
 _SMALL = (48, 48)  # where counting has to run the network
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """parameters: trainable numbers. macs_per_pixel: multiply-accumulates of convolutions and linear layers per output
-    pixel (products of attention are not counted)."""
+    """The cost of a network.
+
+    Attributes:
+        parameters: number of trainable values.
+        macs_per_pixel: multiply-accumulates of convolutions and linear layers per output pixel. Products of attention
+            are not counted.
+    """
 
     parameters: int
     macs_per_pixel: float
 
     def gmacs_at(self, width: int, height: int) -> float:
-        """Thousands of millions of multiply-accumulates for one picture of that size."""
+        """Return the multiply-accumulates for a picture of this size, in units of 10^9."""
         return self.macs_per_pixel * width * height / 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast a network ran on a small picture. output_pixels: of that picture. threads: of torch."""
+    """The time that a network took for a small picture.
+
+    Attributes:
+        seconds: for the picture.
+        output_pixels: of the picture.
+        threads: of torch.
+    """
 
     seconds: float
     output_pixels: int
@@ -36,11 +47,12 @@ class Speed:
 
     @property
     def fps_1080p(self) -> float:
-        """Frames a second at 1920x1080, if time grows with the pixels: an estimate."""
+        """Estimate of the frames a second at 1920x1080, if time grows with the pixels."""
         return self.output_pixels / self.seconds / (1920 * 1080)
 
 
 def count_parameters(module: nn.Module) -> int:
+    """Return the number of trainable values."""
     return sum(p.numel() for p in module.parameters())
 
 

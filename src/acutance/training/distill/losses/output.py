@@ -1,4 +1,4 @@
-"""How far the output is from the teacher's (Hinton et al., arXiv 1503.02531, for regression)."""
+"""Losses that compare the output with the teacher's (Hinton et al., arXiv 1503.02531, for regression)."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,16 +17,18 @@ def _teacher(p: Prediction) -> Tensor:
 
 
 def teacher_l1(p: Prediction) -> Tensor:
-    """Mean absolute difference from the teacher's unrounded output."""
+    """Return the mean absolute difference from the teacher's unrounded output."""
     return F.l1_loss(p.output, _teacher(p))
 
 
 def teacher_mse(p: Prediction) -> Tensor:
-    """Mean squared difference from the teacher's unrounded output."""
+    """Return the mean squared difference from the teacher's unrounded output."""
     return F.mse_loss(p.output, _teacher(p))
 
 
 def teacher_relative_l1(p: Prediction) -> Tensor:
-    """Mean absolute difference from the teacher's output, crop by crop in units of the input's error (see
-    :func:`acutance.training.distill.losses.reconstruction.relative`)."""
+    """Return the mean absolute difference from the teacher's output, for each crop in units of the input's error.
+
+    See :func:`acutance.training.distill.losses.reconstruction.relative`.
+    """
     return relative(p, _teacher(p))

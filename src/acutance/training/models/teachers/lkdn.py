@@ -1,5 +1,7 @@
-"""LKDN: Large Kernel Distillation Network (arXiv 2407.14340), on the blueprint separable convolutions of BSRN
-(arXiv 2205.05996). Written from the papers."""
+"""LKDN: Large Kernel Distillation Network (arXiv 2407.14340), written from the paper.
+
+Its blueprint separable convolutions are those of BSRN (arXiv 2205.05996).
+"""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ __all__ = ["LKDN"]
 
 
 class _Blueprint(nn.Module):
-    """A 1x1 convolution without bias, then a 3x3 depthwise one: nothing is added to it."""
+    """A 1x1 convolution without bias and a 3x3 depthwise convolution, without a skip connection."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
