@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from acutance.errors import AcutanceError, ClusterError
 __all__ = ["Outcome", "Pool", "connect"]
 
 _CHECK_TIMEOUT = 120.0  # seconds for a node to start a process and look at its folders
+_CONNECT_TIMEOUT = 10.0  # seconds
 _NODE_LABEL = "ray.io/node-id"
 
 
@@ -198,6 +200,7 @@ def _start(ray: Any, cluster: str) -> None:
         "log_to_driver": False,
         "configure_logging": True,
     }
+    _check_address(cluster)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns otherwise, on machines without a GPU
     try:
         if cluster == "local":
@@ -213,6 +216,18 @@ def _start(ray: Any, cluster: str) -> None:
         if "ersion mismatch" in text:
             raise ClusterError(f"{cluster}: {_versions(text)}") from error
         raise ClusterError(f"{cluster}: no cluster answers at this address: {_plain(first_line(error))}") from error
+
+
+def _check_address(cluster: str) -> None:
+    """Raise ClusterError if nobody listens at ``host:port``: Ray itself tries for minutes before it says so."""
+    host, separator, port = cluster.rpartition(":")
+    if not separator or "://" in cluster or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT).close()
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ClusterError(f"{cluster}: no cluster answers at this address: {why}") from error
 
 
 def _versions(text: str) -> str:
