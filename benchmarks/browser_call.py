@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "web"))
-from browser import chromium
 from server_thread import ServerThread
 
 from acutance.web.files import module_files
+from browser import chromium
 
 CALL = """async () => {
   const { Acutance } = await import('/acutance.js');

@@ -41,7 +41,7 @@ export function decide(state, { took, computed, dropped = false }, limits) {
   const load = state.load + (now > state.load ? RISE : FALL) * (now - state.load);
   const next = {
     ...state,
-    load: dropped ? Math.max(load, DROPPED) : load,
+    load: dropped && Number.isFinite(limits.seconds) ? Math.max(load, DROPPED) : load, // without a limit nothing is too much
     computed: Math.max(computed, state.computed + FALL * (computed - state.computed)),
     age: state.age + passed, tierAge: state.tierAge + passed, shareAge: state.shareAge + passed,
   };

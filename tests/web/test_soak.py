@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("aiohttp")
 pytest.importorskip("playwright")
 
-from browser import chromium, needs_chromium, write_camera
 from server_thread import ServerThread
 
 from acutance.web.files import module_files
+from browser import chromium, needs_chromium, write_camera
 
 pytestmark = [needs_chromium, pytest.mark.skipif(sys.platform != "linux", reason="drives Debian's Chromium")]
 
