@@ -172,3 +172,10 @@ def test_result_is_plain_json(tmp_path: Path, sharpener: FrameSharpener) -> None
     table = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert table["before"]["mean_psnr_y"] == 100.0
     assert table["change"]["s"]["flicker_ratio"] is None
+
+
+def test_videos_of_different_rates_are_not_compared_by_number(tmp_path: Path) -> None:
+    slow = make_clip(tmp_path / "a.mp4", pts=[512 * i for i in range(10)])
+    fast = make_clip(tmp_path / "b.mp4", pts=[256 * i for i in range(10)])
+    with pytest.raises(UsageError, match=r"has 45.45 frames a second and its reference .* has 25"):
+        evaluate_video(fast, reference=slow)

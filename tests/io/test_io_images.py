@@ -241,12 +241,6 @@ def test_a_truncated_image_is_corrupt(
     assert "\n" not in str(caught.value)
 
 
-def test_alpha_into_jpeg_is_refused(tmp_path: Path, picture: NDArray[np.uint8]) -> None:
-    with pytest.raises(UsageError, match="JPEG cannot hold the alpha"):
-        write_image(Image(picture, ALPHA), tmp_path / "a.jpg")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_unknown_suffix_quality_and_shape_are_usage_errors(tmp_path: Path, picture: NDArray[np.uint8]) -> None:
     with pytest.raises(UsageError, match=r"images are written as \.png"):
         write_image(Image(picture), tmp_path / "a.xyz")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ FrameObserver = Callable[[str, Codes, Mapping[str, Codes], Codes | None], None]
 """Called for each frame with (place, before, after by model name, truth or None)."""
 
 _FLICKER_BLOCK = 16
+_RATE_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,11 @@ class _Opened:
             self.pictures = (_Picture(frame) for frame in reader)
 
     @property
+    def rate(self) -> Fraction | None:
+        """Frames a second, as far as the file says; None of a picture."""
+        return None if self._reader is None else self._reader.info.average_rate
+
+    @property
     def notes(self) -> tuple[str, ...]:
         return tuple(self._reader.notes) if self._reader is not None else self._image_notes
 
@@ -307,6 +314,8 @@ def evaluate_video(
                 f"{opened.path} is {opened.width}x{opened.height} and its reference {truth.path} is "
                 f"{truth.width}x{truth.height}: they must have one size"
             )
+        if truth is not None:
+            _check_rates(opened, truth)
         if truth is not None and min(opened.width, opened.height) < 11:
             raise UsageError(f"{opened.path}: {opened.width}x{opened.height} is too small; SSIM needs 11x11")
         total = min((c for c in (opened.count, truth.count if truth else 0, limit or 0) if c), default=0)
@@ -345,6 +354,16 @@ def evaluate_video(
             change={name: meter.result() for name, meter in change.items()},
             damaged="; ".join(damage) or None,
             notes=tuple(notes),
+        )
+
+
+def _check_rates(target: _Opened, truth: _Opened) -> None:
+    """Raises UsageError where two videos have other frame rates: their frames do not show the same moments."""
+    ours, theirs = target.rate, truth.rate
+    if ours and theirs and abs(ours / theirs - 1) > _RATE_TOLERANCE:
+        raise UsageError(
+            f"{target.path} has {float(ours):.4g} frames a second and its reference {truth.path} has "
+            f"{float(theirs):.4g}: frames of the same number show other moments; give both one rate first"
         )
 
 

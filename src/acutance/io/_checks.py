@@ -14,6 +14,7 @@ MAX_PIXELS = 1 << 28
 Kind = Literal["image", "video"]
 
 _SCRIPTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"[playlist]", b";FFMETADATA", b"v=0\r\n", b"v=0\n")
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes of a Windows bitmap's second header
 _IMAGE_BRANDS = (b"avif", b"avis", b"mif1", b"heic", b"heix")
 
 
@@ -58,6 +59,10 @@ def check_readable(path: Path) -> bytes:
 def sniff(head: bytes) -> Kind | None:
     """What the first bytes (12 at least) of a file say it is: "image", "video", or None where they say nothing."""
     if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "image"
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "image"
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
         return "image"
     if head[:4] == b"RIFF":
         return {b"WEBP": "image", b"AVI ": "video"}.get(head[8:12])  # type: ignore[return-value]

@@ -10,7 +10,7 @@ import numpy as np
 from acutance._util.av import av
 from acutance.errors import OutputError, UsageError
 
-__all__ = ["CONTAINERS", "ENCODERS", "Encoder", "choose_encoder", "container_format", "repeatable"]
+__all__ = ["CONTAINERS", "ENCODERS", "Encoder", "any_encoder", "choose_encoder", "container_format", "repeatable"]
 
 CONTAINERS = {
     ".mp4": "mp4",
@@ -120,7 +120,7 @@ ENCODERS = {
             containers=frozenset({"mp4", "matroska", "webm"}),
         ),
         Encoder(
-            "ffv1", None, options={"level": "3", "slicecrc": "1"}, containers=frozenset({"matroska", "nut", "mov"})
+            "ffv1", None, options={"level": "3", "slicecrc": "1"}, containers=frozenset({"matroska", "nut"})
         ),
     )
 }  # fmt: skip
@@ -148,6 +148,11 @@ def _objection(encoder: Encoder, container: str, pix_fmt: str, width: int, heigh
     if odd and encoder.even and not pix_fmt.startswith("gray"):
         return f"{encoder.name} does not take odd sizes ({width} x {height}) in {pix_fmt}"
     return None
+
+
+def any_encoder(container: str, pix_fmt: str, width: int, height: int) -> bool:
+    """Return True if some encoder here takes such a picture into a container."""
+    return any(_objection(e, container, pix_fmt, width, height) is None for e in ENCODERS.values())
 
 
 def choose_encoder(name: str | None, *, path: Path, container: str, pix_fmt: str, width: int, height: int) -> Encoder:

@@ -17,6 +17,7 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "AtomicOutput",
     "MediaFile",
+    "copy_file",
     "default_output",
     "expand_inputs",
     "final_name",
@@ -27,7 +28,14 @@ __all__ = [
     "output_suffix",
 ]
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif"}) | {
+    ".bmp",
+    ".dib",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+}
 """Suffixes of pictures, in lower case."""
 
 VIDEO_SUFFIXES = frozenset(
@@ -273,6 +281,20 @@ class AtomicOutput:
         if self._open:
             self._open = False
             self.temporary.unlink(missing_ok=True)
+
+
+def copy_file(source: str | Path, target: str | Path, *, overwrite: bool = False) -> None:
+    """Copy a file; the copy appears whole or not at all.
+
+    Raises:
+        OutputExistsError: The target exists and is not to be overwritten, or is the source.
+        OutputError: It cannot be written.
+    """
+    with AtomicOutput(target, overwrite=overwrite, inputs=[source]) as output:
+        try:
+            output.temporary.write_bytes(Path(source).read_bytes())
+        except OSError as error:
+            raise output_error(target, error) from error
 
 
 def flush_to_disk(path: Path) -> None:

@@ -26,15 +26,16 @@ from acutance.io import _jpeg, _png, _tiff
 from acutance.io._checks import check_dimensions, check_readable, sniff
 from acutance.io.files import AtomicOutput, output_error
 
-__all__ = ["Image", "Samples", "read_image", "write_image"]
+__all__ = ["Image", "Samples", "format_of", "read_image", "write_image"]
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 """Samples of a picture: H x W or H x W x channels."""
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "AVIF", "BMP", "PPM")
 _BY_SUFFIX = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".webp": "WEBP",
-    ".tif": "TIFF", ".tiff": "TIFF", ".avif": "AVIF",
+    ".tif": "TIFF", ".tiff": "TIFF", ".avif": "AVIF", ".bmp": "BMP", ".dib": "BMP",
+    ".ppm": "PPM", ".pgm": "PPM", ".pbm": "PPM", ".pnm": "PPM",
 }  # fmt: skip
 _KEPT_CHUNKS = {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
 _HEADER_BYTES = 64 << 20  # room for profiles, previews and text beside the samples
@@ -178,7 +179,7 @@ def _decoded(path: Path, picture: PIL.Image.Image, data: bytes) -> Image:
         icc=picture.info.get("icc_profile") or None,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
         format=name,
-        lossless=name == "WEBP" and b"VP8L" in data[:4096],
+        lossless=name == "WEBP" and b"VP8L" in _webp_chunks(data),
         dpi=_dpi(picture),
         png_chunks=tuple(c for c in _png.chunks(data) if c[0] in _KEPT_CHUNKS) if name == "PNG" else (),
     )
@@ -258,6 +259,17 @@ def _dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
         return None
 
 
+def _webp_chunks(data: bytes) -> list[bytes]:
+    """Return the names of a WebP file's chunks, in order: the picture may stand behind a large ICC profile."""
+    names: list[bytes] = []
+    offset = 12
+    while offset + 8 <= len(data):
+        names.append(data[offset : offset + 4])
+        size = int.from_bytes(data[offset + 4 : offset + 8], "little")
+        offset += 8 + size + size % 2
+    return names
+
+
 def _avif_depth(data: bytes) -> int:
     at = data.find(b"av1C", 0, 1 << 16)
     flags = data[at + 6] if 0 <= at < len(data) - 6 else 0
@@ -275,14 +287,15 @@ def write_image(
     quality: int = 95,
     overwrite: bool = False,
     source: str | Path | None = None,
-) -> None:
+) -> list[str]:
     """Write a picture in the format that the suffix of ``path`` names, with its alpha, EXIF, ICC profile and XMP.
 
     quality: 1 to 100, of JPEG (4:4:4), WebP and AVIF (4:4:4); a WebP that was lossless stays so. 16-bit samples stay
     so in PNG and TIFF (grey with alpha becomes RGB with alpha in a TIFF), and are rounded to 8 bits elsewhere.
     Alpha keeps every bit; in PNG, TIFF and WebP so do colours where nothing shows, as far as the format is lossless.
     source: the file the picture was read from; the output must not be it.
-    Raises UsageError (unknown suffix, a quality out of range, alpha into a JPEG), OutputExistsError, OutputError.
+    Returns what was lost on the way, one line each: a format without alpha gets the picture on white.
+    Raises UsageError (unknown suffix, a quality out of range), OutputExistsError, OutputError.
     """
     path = Path(path)
     try:
@@ -292,8 +305,10 @@ def write_image(
         raise UsageError(f"{path}: images are written as {accepted}; not {path.suffix or 'without a suffix'}") from None
     if not 1 <= quality <= 100:
         raise UsageError(f"quality is from 1 to 100, not {quality}")
-    if name == "JPEG" and image.alpha is not None:
-        raise UsageError(f"{path}: JPEG cannot hold the alpha channel; write PNG, WebP, TIFF or AVIF")
+    notes: list[str] = []
+    if name in ("JPEG", "PPM") and image.alpha is not None:
+        notes.append(f"{path.suffix.lower()[1:].upper()} holds no alpha channel: the picture is laid on white")
+        image = _on_white(image)
     samples = _joined(image)
     inputs = [] if source is None else [source]
     with AtomicOutput(path, overwrite=overwrite, inputs=inputs) as output:
@@ -304,6 +319,24 @@ def write_image(
             raise
         except (OSError, ValueError, RuntimeError, KeyError, struct.error) as error:
             raise output_error(path, error) from error
+    return notes
+
+
+def format_of(path: str | Path) -> str | None:
+    """Return Pillow's name of the format that a file name asks for, or None."""
+    return _BY_SUFFIX.get(Path(path).suffix.lower())
+
+
+def _on_white(image: Image) -> Image:
+    """Return the picture without its alpha channel, laid on white."""
+    pixels, alpha = image.pixels, image.alpha
+    if alpha is None:
+        return image
+    top = int(np.iinfo(pixels.dtype).max)
+    weight = alpha.astype(np.float64) / top
+    weight = weight if pixels.ndim == 2 else weight[:, :, None]
+    mixed: Any = np.rint(pixels * weight + top * (1 - weight)).astype(pixels.dtype)
+    return replace(image, pixels=mixed, alpha=None)
 
 
 def _joined(image: Image) -> Samples:
@@ -356,6 +389,8 @@ def _encoded(image: Image, samples: Samples, name: str, quality: int) -> bytes:
         options["compression"] = "tiff_adobe_deflate"
     if samples.dtype == np.uint16 and name != "TIFF":
         samples = ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if name == "BMP" and channels == 2:
+        samples = samples[:, :, [0, 0, 0, 1]]  # Pillow writes no bitmap of grey with alpha
     buffer = io.BytesIO()
     _pillow(samples).save(buffer, name, **options)
     return buffer.getvalue()

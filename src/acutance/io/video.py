@@ -251,6 +251,8 @@ class VideoReader(Closing):
         if frame.interlaced_frame:
             self._refuse_interlaced()
         plan = self._plan(frame)
+        if {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1":
+            self._note("the alpha channel is left out: FFmpeg's decoder does not give it")
         rate = frame_rate(container.format.name, stream)
         duration: float | None = None
         if stream.duration is not None:

@@ -14,7 +14,7 @@ from acutance.errors import AcutanceError, OutputError, UsageError
 from acutance.frame import Frame, Plane
 from acutance.io._checks import check_dimensions
 from acutance.io._copy import StreamCopier
-from acutance.io._encoders import choose_encoder, container_format, repeatable
+from acutance.io._encoders import Encoder, any_encoder, choose_encoder, container_format, repeatable
 from acutance.io._holding import AUDIO_MODES, AudioMode
 from acutance.io.files import AtomicOutput, output_error
 from acutance.io.video import VideoReader
@@ -28,6 +28,27 @@ class _Canvas:
     def __init__(self, picture: av.VideoFrame, planes: tuple[Plane, ...]) -> None:
         self.picture = picture
         self.planes = planes
+
+
+def _fitting_encoder(
+    name: str | None, path: Path, container: str, pix_fmt: str, width: int, height: int
+) -> tuple[Encoder, tuple[int, int]]:
+    """Return an encoder and the size that it codes: the frames', or the next even one if nothing else fits.
+
+    Raises UsageError, OutputError as :func:`choose_encoder`.
+    """
+    try:
+        return choose_encoder(name, path=path, container=container, pix_fmt=pix_fmt, width=width, height=height), (
+            width,
+            height,
+        )
+    except OutputError:
+        even = (width + width % 2, height + height % 2)
+        if even == (width, height) or any_encoder(container, pix_fmt, width, height):
+            raise
+        return choose_encoder(
+            name, path=path, container=container, pix_fmt=pix_fmt, width=even[0], height=even[1]
+        ), even
 
 
 class VideoWriter:
@@ -85,13 +106,8 @@ class VideoWriter:
         check_dimensions(self.path, self.width, self.height)
         info = template.info
         self._container_name = container_format(self.path)
-        self._encoder = choose_encoder(
-            encoder,
-            path=self.path,
-            container=self._container_name,
-            pix_fmt=info.pix_fmt,
-            width=self.width,
-            height=self.height,
+        self._encoder, self._coded = _fitting_encoder(
+            encoder, self.path, self._container_name, info.pix_fmt, self.width, self.height
         )
         self.encoder = self._encoder.name
         self._options = self._encoder.settings(crf=crf, bitrate=bitrate, preset=preset)
@@ -140,15 +156,32 @@ class VideoWriter:
         Where the writer's size is that of ``like`` its chroma is copied; otherwise both are left to be written. Luma
         holds no particular values. Do not touch the planes once the frame has been given to :meth:`write`.
         """
-        picture = av.VideoFrame(self.width, self.height, self.template.info.pix_fmt)
+        picture = av.VideoFrame(*self._coded, self.template.info.pix_fmt)
         depth = self.template.info.bit_depth
-        planes = tuple(plane_view(picture, i, bit_depth=depth) for i in range(len(picture.planes)))
+        planes = tuple(self._cropped(plane_view(picture, i, bit_depth=depth)) for i in range(len(picture.planes)))
         if like.chroma is not None and len(planes) == 3:
             for target, source in zip(planes[1:], like.chroma, strict=True):
                 if target.shape == source.shape:
                     np.copyto(target, source, casting="no")
         chroma = (planes[1], planes[2]) if len(planes) == 3 else None
         return replace(like, luma=planes[0], chroma=chroma, bit_depth=depth, backing=_Canvas(picture, planes))
+
+    def _cropped(self, plane: Plane) -> Plane:
+        """Return the part of a plane that frames fill; all of it unless the encoder needs even sides."""
+        if self._coded == (self.width, self.height):
+            return plane
+        across, down = self._coded[0] // plane.shape[1], self._coded[1] // plane.shape[0]
+        return plane[: -(-self.height // down), : -(-self.width // across)]
+
+    def _extend(self, picture: av.VideoFrame) -> None:
+        """Repeat the last column and row where the coded picture is larger than its frames."""
+        if self._coded == (self.width, self.height):
+            return
+        for index in range(len(picture.planes)):
+            plane = plane_view(picture, index, bit_depth=self.template.info.bit_depth)
+            height, width = self._cropped(plane).shape
+            plane[:height, width:] = plane[:height, width - 1 : width]
+            plane[height:] = plane[height - 1 : height]
 
     def write(self, frame: Frame) -> None:
         """Encode a frame: one from :meth:`new_frame`, without a copy, or any other of the same size and format.
@@ -170,6 +203,7 @@ class VideoWriter:
     def _timed(self, frame: Frame) -> tuple[av.VideoFrame, Fraction]:
         """The encoder's picture of a frame, with its time in the output, and that in seconds of the input."""
         picture = self._picture(frame)
+        self._extend(picture)
         origin = self.template.origin
         if frame.pts is None or frame.time_base is None:
             picture.pts = self._last_pts + self._step if self.frames_written else 0
@@ -213,6 +247,11 @@ class VideoWriter:
         if container == "mpegts":
             options["mpegts_m2ts_mode"] = str(int(self._m2ts))
         self._own_notes = []
+        if self._coded != (self.width, self.height):
+            self._own_notes.append(
+                f"{self.encoder} needs even sides: the edge of {self.width} x {self.height} is repeated to "
+                f"{self._coded[0]} x {self._coded[1]}"
+            )
         self._output = output = av.open(
             f"file:{self._atomic.temporary}", "w", format=container, container_options=options,
             **TAGS_AS_BYTES,
@@ -252,7 +291,7 @@ class VideoWriter:
             copier.add_streams(output, before=True)
         added = output.add_stream(
             self.encoder, rate=info.average_rate or Fraction(25), options=options,
-            width=self.width, height=self.height, time_base=info.time_base, bit_rate=self._bitrate or 0,
+            width=self._coded[0], height=self._coded[1], time_base=info.time_base, bit_rate=self._bitrate or 0,
         )  # fmt: skip
         stream = cast(av.video.stream.VideoStream, added)
         context = stream.codec_context

@@ -18,6 +18,9 @@ from acutance.errors import CorruptInputError, TruncatedInputWarning, UsageError
 from acutance.frame import Frame, Plane, luma_limits
 from acutance.io import VideoReader, Y4MReader, Y4MWriter, read_image, write_image
 from acutance.io._holding import AudioMode
+from acutance.io._turns import Turn, turn_of_matrix, turn_of_orientation, turn_of_rotation
+from acutance.io.files import copy_file
+from acutance.io.images import format_of
 from acutance.jobs.identity import job_identity
 from acutance.jobs.journal import Journal, job_folder, unfinished
 from acutance.jobs.resumable import SEGMENT_FRAMES, ResumableOutput, told_how_to_go_on
@@ -106,8 +109,13 @@ def sharpen_image(
         pixels = sharpener(image.pixels, scaled_by=max(scale, 1.0))
     choices = [sharpener.choice] if sharpener.choice else []
     if split:
-        _join_halves(image.pixels, pixels, int(np.iinfo(pixels.dtype).max))
-    write_image(image.with_pixels(pixels), target, quality=quality, overwrite=overwrite, source=source)
+        _join_halves(image.pixels, pixels, int(np.iinfo(pixels.dtype).max), turn_of_orientation(image.orientation))
+    untouched = not split and not image.notes and np.array_equal(pixels, small.pixels)
+    if untouched and format_of(target) == image.format:
+        copy_file(source, target, overwrite=overwrite)  # encoding it again would lose something for nothing
+        notes: list[str] = []
+    else:
+        notes = write_image(image.with_pixels(pixels), target, quality=quality, overwrite=overwrite, source=source)
     return JobReport(
         str(source),
         str(target),
@@ -115,7 +123,7 @@ def sharpen_image(
         image.width,
         image.height,
         time.monotonic() - started,
-        notes=list(image.notes),
+        notes=[*image.notes, *notes],
         choices=choices,
     )
 
@@ -312,7 +320,8 @@ def run_stages(
                 sharp = canvas
             if split:
                 before = frame.luma if sharpener.scale == 1 else sharpener.enlarged(frame).luma
-                _join_halves(before, sharp.luma, luma_limits(frame.bit_depth, full_range=frame.full_range)[1])
+                white = luma_limits(frame.bit_depth, full_range=frame.full_range)[1]
+                _join_halves(before, sharp.luma, white, _shown(frames, frame))
             encoding.put(sharp)
             done += 1
             progress(done, total)
@@ -327,6 +336,12 @@ def upscaling(sharpener: BaseSharpener, scale: float) -> bool:
     if sharpener.scale > 1 and scale not in (1.0, sharpener.scale):
         raise UsageError(f"{sharpener.name} enlarges by {sharpener.scale:g}, not by {scale:g}")
     return sharpener.scale > 1
+
+
+def _shown(source: object, frame: Frame) -> Turn:
+    """Return how players turn the frames of a source."""
+    matrix = source.info.display_matrix if isinstance(source, VideoReader) else None
+    return turn_of_matrix(matrix) if matrix is not None else turn_of_rotation(frame.rotation)
 
 
 def _frames_expected(reader: VideoReader, start: float, duration: float | None) -> int:
@@ -353,11 +368,20 @@ def _copy_planes(frame: Frame, canvas: Frame, *, chroma: bool) -> None:
             np.copyto(target, plane, casting="no")
 
 
-def _join_halves(before: Plane, after: Plane, white: int) -> None:
-    """Write the left half of ``before`` into ``after``, and a thin line between."""
-    middle = before.shape[1] // 2
+def _join_halves(before: Plane, after: Plane, white: int, shown: Turn | None = None) -> None:
+    """Write what is left of ``before`` as a player shows it into ``after``, and a thin line between.
+
+    Args:
+        before: H x W or H x W x 3 samples as stored.
+        after: The same after sharpening; is written to.
+        white: The code value of the line.
+        shown: How a player turns the picture.
+    """
+    turn = shown or Turn()
+    left, right = turn.view(before), turn.view(after)
+    middle = left.shape[1] // 2
     if middle == 0:
         raise UsageError("a split view needs at least two columns")
-    after[:, :middle] = before[:, :middle]
-    line = max(1, before.shape[1] // 640)
-    after[:, middle : middle + line] = white
+    right[:, :middle] = left[:, :middle]
+    line = max(1, left.shape[1] // 640)
+    right[:, middle : middle + line] = white

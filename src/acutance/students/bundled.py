@@ -58,7 +58,9 @@ def find_student(model: str | Path) -> Student:
     of_task = [path for known, path in models.items() if known.startswith(f"{name}-x")]
     if len(of_task) == 1:
         return load_student(of_task[0])
-    raise ModelError(f"unknown model {model!r}; bundled are {', '.join(models) or 'none'}, or give a .safetensors file")
+    tiers = ", ".join(("auto", *_TIERS))
+    names = ", ".join(models) or "none"
+    raise ModelError(f"unknown model {model!r}; accepted are {tiers}, one of {names}, or a .safetensors file")
 
 
 def factors_of(name: str) -> tuple[float, ...]:
