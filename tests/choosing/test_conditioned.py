@@ -11,7 +11,8 @@ from acutance import Frame, Sharpener
 from acutance.choosing.condition import KnownFacts, condition_features, with_known
 from acutance.choosing.condition_tracker import ConditionTracker
 from acutance.choosing.conditioned import ConditionedSession, ConditionedSharpener
-from acutance.choosing.stated import at_condition, parse_condition
+from acutance.choosing.stated import at_condition, parse_condition, stated_student
+from acutance.cli.main import main
 from acutance.degrade import resize
 from acutance.engine.integer import convert
 from acutance.engine.numpy_engine import NumpyEngine
@@ -323,3 +324,28 @@ def test_a_student_for_a_stated_condition_is_a_plain_one(student: ConditionedStu
     assert any((a != b).any() for a, b in zip(plain.tensors().values(), faithful.tensors().values(), strict=True))
     with pytest.raises(UsageError, match="needs a factor"):
         at_condition(student, replace(known, factor=None))
+
+
+def test_a_model_and_a_condition_make_a_plain_student(student_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    student = write_random_conditioned(path)
+    made = stated_student(str(path), condition="x3", look="faithful")
+    expected = at_condition(student, KnownFacts(factor=3.0), look="faithful")
+    assert made.spec == expected.spec
+    assert all((a == b).all() for a, b in zip(made.tensors().values(), expected.tensors().values(), strict=True))
+    assert stated_student("fast", condition="x2").spec.factors == (2.0,)  # a tier's conditioned student
+    assert stated_student("fast").spec.name == "fast-clean-x2"
+    assert stated_student(str(student_file)).spec == load_student(student_file).spec
+    with pytest.raises(UsageError, match="state a condition, such as x2"):
+        stated_student(str(path))
+    with pytest.raises(UsageError, match="has one weight set"):
+        stated_student("fast-clean-x2", condition="x2")
+    with pytest.raises(UsageError, match="has no look 'natural'"):
+        stated_student("fast-clean-x2", look="natural")
+
+
+def test_an_integer_network_is_written_for_a_stated_condition(tmp_path: Path) -> None:
+    student = write_random_conditioned(tmp_path / "mine.safetensors")
+    target = tmp_path / "mine.acu"
+    assert main(["convert", str(tmp_path / "mine.safetensors"), str(target), "--condition", "x2"]) == 0
+    assert target.read_bytes() == convert(at_condition(student, KnownFacts(factor=2.0))).to_bytes()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -34,6 +34,10 @@ class Options:
     """fast, balanced or quality; a model's full name; or a student's file."""
     out: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[OUT.acu]")] = None
     """Write the integer network here, for the C library. Not given: only tell."""
+    condition: Annotated[str | None, tyro.conf.arg(metavar="X2[,RATE]")] = None
+    """What frames went through, of a conditioned student: x2, or x2,0.05bpp with the bits that are spent on a pixel."""
+    look: Literal["faithful", "natural"] | None = None
+    """Of a conditioned student; natural where not given."""
     images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH ...")] = ()
     """Sharp pictures, or folders of them, to measure the loss on: blurred by scaling by 2 (bicubic), then restored. Not
     given: a drawn picture of extreme contrast, which has no truth to compare with."""
@@ -74,13 +78,13 @@ class _Loss:
 
 def run(options: Options) -> int:
     """Convert, measure, print, and write what was asked for."""
+    from acutance.choosing.stated import stated_student
     from acutance.engine.integer import convert
-    from acutance.students.bundled import find_student
     from acutance.training.data.folders import images_named
 
     output = _output(options)
     pictures = images_named(options.images)
-    student = find_student(options.model)
+    student = stated_student(options.model, condition=options.condition, look=options.look)
     try:
         network = convert(student)
     except ModelError as error:

@@ -36,6 +36,10 @@ class Options:
     """fast, balanced or quality; a model's full name; or a student's file."""
     out: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[OUT]")] = None
     """The file: .onnx, .xml (OpenVINO) or .param (ncnn). Not given: MODEL-FORMAT-PRECISION in the current folder."""
+    condition: Annotated[str | None, tyro.conf.arg(metavar="X2[,RATE]")] = None
+    """What frames went through, of a conditioned student: x2, or x2,0.05bpp with the bits that are spent on a pixel."""
+    look: Literal["faithful", "natural"] | None = None
+    """Of a conditioned student; natural where not given."""
     to: Literal["onnx", "openvino", "ncnn", "tensorrt"] | None = None
     """The format; that of OUT's suffix, or onnx, where not given."""
     precision: Literal["fp32", "fp16", "int8"] | None = None
@@ -62,12 +66,12 @@ class Options:
 
 def run(options: Options) -> int:
     """Export, judge, and print what came out."""
+    from acutance.choosing.stated import stated_student
     from acutance.export import FORMATS, LIMITS, check_export, examples, export_student, inspect_export
-    from acutance.students.bundled import find_student
 
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"--threads must be at least 1, not {options.threads}")
-    student = find_student(options.model)
+    student = stated_student(options.model, condition=options.condition, look=options.look)
     to = options.to or _format_of(options.out)
     precision = options.precision or FORMATS[to].precisions[0]
     if options.check and options.out is not None and options.precision is None:
