@@ -115,8 +115,15 @@ def _dispatch(arguments: list[str]) -> int:
     return _run(verb, rest)
 
 
+def _is_there(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def _run(verb: str, arguments: Sequence[str]) -> int:
-    missing = [name for name in ("tyro", "rich", "av", "PIL") if find_spec(name) is None]
+    missing = [name for name in ("tyro", "rich", "av", "PIL") if not _is_there(name)]
     if missing:
         raise MissingExtraError(f"the command line needs {', '.join(missing)}: pip install 'acutance[cli]'")
     import tyro
