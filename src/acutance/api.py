@@ -44,7 +44,8 @@ class Sharpener(Closing):
         engine: ``auto`` for the best that works here, or one by name: ``native``, ``onnxruntime``, ``openvino``,
             ``numpy``, or a variant of it (:func:`acutance.open_engine`).
         strength: How much is sharpened: 0 (the input, bit for bit) to 2; 1 is the look itself.
-        look: ``faithful`` or ``natural``. None for ``natural`` where the model has it, else ``faithful``.
+        look: ``faithful`` or ``natural``. ``auto`` and tiers have ``natural`` where they have a conditioned student.
+            None for ``faithful`` with ``auto`` and tiers, and for ``natural`` with a conditioned student's file.
         threads: That work on a frame; None for one per core that this process may use.
         threshold: Tiles of video less active than this, in 8-bit code values, pass through unchanged. None for each
             student's own value, 0 to compute everything. Pictures are always computed whole.

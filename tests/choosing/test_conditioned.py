@@ -19,6 +19,7 @@ from acutance.engine.numpy_engine import NumpyEngine
 from acutance.engine.peaks import quick_peaks
 from acutance.errors import EngineError, UsageError
 from acutance.io import VideoReader
+from acutance.students.bundled import conditioned_file
 from acutance.students.conditioned import ConditionedStudent, rounded_mixture
 from acutance.students.spec import StudentShape, load_student, save_student
 from conditioned_students import random_conditioned, write_random_conditioned
@@ -349,3 +350,22 @@ def test_an_integer_network_is_written_for_a_stated_condition(tmp_path: Path) ->
     target = tmp_path / "mine.acu"
     assert main(["convert", str(tmp_path / "mine.safetensors"), str(target), "--condition", "x2"]) == 0
     assert target.read_bytes() == convert(at_condition(student, KnownFacts(factor=2.0))).to_bytes()
+
+
+@pytest.mark.parametrize("model", ["auto", "fast"])
+def test_the_natural_look_of_a_tier_is_that_of_its_conditioned_student(model: str) -> None:
+    frame = Frame(enlarged(scene(), 2))
+    path = conditioned_file("fast")
+    assert path is not None
+    with Sharpener(model, look="natural", engine="numpy") as natural, Sharpener(path, engine="numpy") as own:
+        assert natural.look == own.look == "natural"
+        np.testing.assert_array_equal(natural.frame(frame).luma, own.frame(frame).luma)
+        natural.look = "faithful"
+        assert (natural.frame(frame).luma != own.frame(frame).luma).any()
+    assert Sharpener(model, engine="numpy").look == "faithful"
+
+
+def test_a_tier_without_a_conditioned_student_has_no_natural_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acutance.choosing.automatic.conditioned_file", lambda _: None)
+    with pytest.raises(UsageError, match="quality has no look 'natural'; these have: none"):
+        Sharpener("quality", look="natural", engine="numpy")

@@ -18,7 +18,7 @@ from acutance.frame import Frame, Plane
 from acutance.sharpening.base import BaseSession, BaseSharpener, Choice, Look, SharpenerOptions, check_look
 from acutance.sharpening.pictures import Order, Picture, Pixels
 from acutance.sharpening.single import FrameSession, FrameSharpener
-from acutance.students.bundled import TIERS, find_student, is_model_path, student_for
+from acutance.students.bundled import TIERS, conditioned_file, find_student, is_model_path, student_for
 from acutance.students.conditioned import ConditionedStudent, is_conditioned_file, load_conditioned
 from acutance.students.spec import Student
 
@@ -210,20 +210,34 @@ def open_sharpener(
 
     Args:
         model: ``auto`` and tiers choose automatically; other names, paths and Students are one student.
-        **options: Those of :class:`acutance.Sharpener`.
+        **options: Those of :class:`acutance.Sharpener`. The look ``natural`` of a tier is that of its conditioned
+            student, whose weights follow what each frame went through.
 
     Raises:
-        UsageError: If an option is out of range.
+        UsageError: If an option is out of range, or the tier has no look ``natural``.
         ModelError: If the model is unknown, or its file is not a student.
         EngineError: If the engine cannot run here.
     """
     if isinstance(model, str) and automatic_tier(model) is not None:
+        if options.get("look") == "natural":
+            return _open_natural(model, options)
         return AutoSharpener(model, **options)
     if is_model_path(model) and is_conditioned_file(Path(model)):
         model = load_conditioned(model)
     if isinstance(model, ConditionedStudent):
         return ConditionedSharpener(model.spec.name, {"": model}, first="", **options)
     return FrameSharpener(model, **options)
+
+
+def _open_natural(model: str, options: SharpenerOptions) -> ConditionedSharpener:
+    """Open the bundled conditioned students of ``auto`` or a tier; those alone have the natural look."""
+    files = {tier: path for tier in TIERS[::-1] if (path := conditioned_file(tier)) is not None}
+    tier = automatic_tier(model) or VIDEO_TIER
+    if tier not in files:
+        raise UsageError(f"{model} has no look 'natural'; these have: {', '.join(files) or 'none'}")
+    students = {name: load_conditioned(path) for name, path in files.items()}
+    name = AUTO if model == AUTO else f"{model}, {AUTO}"
+    return ConditionedSharpener(name, students, first=tier, **options)
 
 
 class AutoSession(BaseSession):

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -46,6 +46,8 @@ class Options:
     time is short, of a cheaper one; or one student: a model's full name, or a file."""
     strength: Annotated[float, tyro.conf.arg(aliases=["-s"])] = 1.0
     """0 (unchanged) to 2; 1 is what the student was trained for."""
+    look: Literal["faithful", "natural"] | None = None
+    """natural has the power of sharp pictures, by weights that follow each frame; faithful has the least error."""
     size: Annotated[str | None, tyro.conf.arg(metavar="WIDTHxHEIGHT")] = None
     """To ask the camera for, or to scale a file to: 1280x720."""
     rate: Annotated[float | None, tyro.conf.arg(metavar="FPS")] = None
@@ -112,6 +114,7 @@ def run(options: Options) -> int:
         options.model,
         engine=options.engine,
         strength=options.strength,
+        look=options.look,
         threads=_threads(options),
         threshold=options.threshold,
         reuse=options.reuse,

@@ -40,6 +40,8 @@ class Options:
     or quality: the same of that tier; or one student: a model's full name, or a file."""
     strength: Annotated[float, tyro.conf.arg(aliases=["-s"])] = 1.0
     """0 (unchanged) to 2; 1 is what the student was trained for."""
+    look: Literal["faithful", "natural"] | None = None
+    """natural has the power of sharp pictures, by weights that follow each frame; faithful has the least error."""
     scale: float = 1.0
     """Enlarge by this: 2 makes 1080p of 540p. An upscaler, given by its file, takes the small picture; other models
     sharpen what was resized."""
@@ -104,6 +106,7 @@ def run(options: Options) -> int:
         options.model,
         engine=options.engine,
         strength=options.strength,
+        look=options.look,
         threads=options.threads,
         threshold=options.threshold,
         reuse=options.reuse,
