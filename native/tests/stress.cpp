@@ -329,7 +329,7 @@ void check_internal_errors() {
 
 // After the first frame of a format no frame allocates, in any thread: whole frames, and sessions of every kind.
 void check_allocations() {
-    const acutance_format format{sizeof format, 640, 400, 8, 0};
+    const acutance_format format{sizeof format, 320, 200, 8, 0};
     acutance_format larger = format;  // enough for every factor below
     larger.width *= 2;
     larger.height *= 2;

@@ -26,7 +26,7 @@ from acutance.evaluate.unsharp import UnsharpRestorer, UnsharpSetting, choose_un
 from acutance.luma import luma_from_rgb
 from acutance.metrics import ImageQuality, image_quality, psnr_y
 from acutance.training.data.folders import ImageFolder
-from small_students import Rgb, sharpening_student
+from small_students import Rgb, sharpening_student, upscaling_student
 
 
 @dataclass
@@ -294,3 +294,13 @@ def test_lkdn_on_set5_reads_the_known_figures(data_folder: Path) -> None:
     known = [38.88, 43.37, 35.62, 36.07, 36.46]
     assert [q.psnr_y for q in result.method("LKDN_x2").per_image] == pytest.approx(known, abs=0.01)
     assert result.method("LKDN_x2").mean.psnr_y == pytest.approx(38.08, abs=0.005)
+
+
+def test_an_upscaler_is_given_the_small_picture_at_its_own_factor_alone(truth: Rgb) -> None:
+    restorers = [InputRestorer(), StudentRestorer(upscaling_student(2, name="up2"), strength=0.0)]
+    result = evaluate_set([Held("a", truth)], restorers, name="x", factor=2)
+    bicubic, upscaler = (method.per_image[0].psnr_y for method in result.methods)
+    assert upscaler == bicubic  # at strength 0 it is the enlargement, to the bit
+    result = evaluate_set([Held("a", truth)], restorers, name="x", factor=3)
+    assert [method.name for method in result.methods] == ["bicubic"]
+    assert any("up2 enlarges by 2, and the pictures are scaled by 3" in note for note in result.notes)

@@ -107,7 +107,7 @@ class ResizeRestorer(Restorer):
 
 
 class StudentRestorer(Restorer):
-    """Runs a student on the degraded picture.
+    """Runs a student on the degraded picture, or an upscaler on the small one.
 
     Args:
         model: Name, tier, file or student, as for :class:`FrameSharpener`.
@@ -149,8 +149,16 @@ class StudentRestorer(Restorer):
             return None
         return f"{self.name} was trained for x{', x'.join(f'{f:g}' for f in trained)}; this is x{factor:g}"
 
-    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:  # noqa: ARG002
-        return np.asarray(self.sharpener(degraded), np.uint8)
+    def misfit(self, factor: float) -> str | None:
+        """Return why an upscaler cannot restore pictures scaled by another factor than its own, or None."""
+        shape = self.student.spec.shape
+        if not shape.upscales or math.isclose(factor, shape.scale):
+            return None
+        return f"{self.name} enlarges by {shape.scale:g}, and the pictures are scaled by {factor:g}"
+
+    def restore(self, low: Rgb, degraded: Rgb) -> Rgb:
+        """Return the restored picture, in the size of ``degraded``."""
+        return np.asarray(self.sharpener(low if self.student.spec.shape.upscales else degraded), np.uint8)
 
 
 class TeacherRestorer(Restorer):
