@@ -1,15 +1,17 @@
 """Picture formats: what they cannot hold is said, what needs no change is copied, odd sizes find a way."""
 
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL import features
 
-from acutance.errors import ModelError
-from acutance.io import VideoReader, VideoWriter, read_image, write_image
+from acutance.errors import ModelError, UnsupportedMediaError
+from acutance.io import Image, VideoReader, VideoWriter, read_image, write_image
 from acutance.io.files import expand_inputs
 from acutance.jobs.pipeline import sharpen_image
 from acutance.sharpening.single import FrameSharpener
@@ -96,3 +98,33 @@ def test_an_alpha_channel_of_webm_is_named_and_its_tag_removed(tmp_path: Path) -
     assert [n for n in reader.notes if "alpha channel is left out" in n]
     with av.open(str(tmp_path / "b.webm")) as container:
         assert not [key for key in container.streams.video[0].metadata if key.lower() == "alpha_mode"]
+
+
+def _avif(path: Path, picture: NDArray[np.uint8], points: tuple[int, int]) -> Path:
+    """Write an AVIF that says it has these primaries and this transfer."""
+    PillowImage.fromarray(picture).save(path, "AVIF", quality=90)
+    data = path.read_bytes()
+    at = data.index(b"colrnclx") + 8
+    path.write_bytes(data[:at] + struct.pack(">HH", *points) + data[at + 4 :])
+    return path
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_pictures_are_refused_like_hdr_video(tmp_path: Path, picture: NDArray[np.uint8], transfer: int) -> None:
+    with pytest.raises(UnsupportedMediaError, match="HDR picture"):
+        read_image(_avif(tmp_path / "a.avif", picture, (9, transfer)))
+    write_image(Image(picture, png_chunks=((b"cICP", bytes((9, transfer, 0, 1))),)), tmp_path / "a.png")
+    with pytest.raises(UnsupportedMediaError, match="HDR picture"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+@pytest.mark.parametrize("target", ["b.avif", "b.png"])
+def test_display_p3_is_kept(tmp_path: Path, picture: NDArray[np.uint8], target: str) -> None:
+    image = read_image(_avif(tmp_path / "a.avif", picture, (12, 13)))
+    assert image.code_points == (12, 13)
+    assert write_image(image, tmp_path / target) == []
+    assert read_image(tmp_path / target).code_points == (12, 13)
+    notes = write_image(image, tmp_path / "b.jpg")
+    assert [note for note in notes if "colour primaries (12)" in note]

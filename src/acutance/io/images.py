@@ -44,6 +44,9 @@ _MOST_SCANS = 500  # of a JPEG; encoders make about ten
 _MOST_SCANNED = 1 << 34  # pixels, in all scans of a JPEG together
 _MOST_BYTES = 1 << 30  # of a file whose picture's size is not known before all of it is read
 _ORIENTATION = 0x0112
+_NCLX = b"colrnclx"
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+_UNSAID = (1, 2)  # primaries of sRGB, and none: nothing to carry over
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Image:
     pixels: H x W (grey) or H x W x 3 (RGB), uint8 or uint16, full range.
     alpha: H x W of the same type, or None. exif, icc, xmp: as stored, or None. format: Pillow's name of it.
     lossless: of a WebP. dpi: dots per inch across and down. png_chunks: others worth keeping in a PNG.
+    code_points: colour primaries and transfer as ITU-T H.273 numbers them, where an AVIF or PNG names them.
     notes: what reading could not keep, one line each.
     """
 
@@ -65,6 +69,7 @@ class Image:
     lossless: bool = False
     dpi: tuple[float, float] | None = None
     png_chunks: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    code_points: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -181,6 +186,7 @@ def _decoded(path: Path, picture: PIL.Image.Image, data: bytes) -> Image:
         format=name,
         lossless=name == "WEBP" and b"VP8L" in _webp_chunks(data),
         dpi=_dpi(picture),
+        code_points=_code_points(path, data, name),
         png_chunks=tuple(c for c in _png.chunks(data) if c[0] in _KEPT_CHUNKS) if name == "PNG" else (),
     )
     if name == "AVIF" and _avif_depth(data) > 8:
@@ -259,6 +265,31 @@ def _dpi(picture: PIL.Image.Image) -> tuple[float, float] | None:
         return None
 
 
+def _code_points(path: Path, data: bytes, name: str) -> tuple[int, int] | None:
+    """Return primaries and transfer of an AVIF (its ``nclx`` box) or PNG (its ``cICP`` chunk), or None.
+
+    Raises UnsupportedMediaError for HDR, as for video.
+    """
+    found: tuple[int, int] | None = None
+    if name == "AVIF" and (at := data.find(_NCLX, 0, 1 << 16)) >= 0:
+        found = struct.unpack_from(">HH", data, at + len(_NCLX))
+    elif name == "PNG":
+        content = next((c for chunk, c in _png.chunks(data) if chunk == b"cICP" and len(c) == 4), None)
+        found = (content[0], content[1]) if content else None
+    if found is not None and found[1] in _HDR_TRANSFERS:
+        raise UnsupportedMediaError(
+            f"{path}: an HDR picture, {_HDR_TRANSFERS[found[1]]}: the students were trained on standard dynamic range; "
+            "tone-map it first"
+        )
+    return None if found is None or found[0] in _UNSAID else found
+
+
+def _with_code_points(avif: bytes, points: tuple[int, int]) -> bytes:
+    """Return an AVIF file with other primaries and transfer; Pillow always writes those of sRGB."""
+    at = avif.find(_NCLX, 0, 1 << 16)
+    return avif if at < 0 else avif[: at + len(_NCLX)] + struct.pack(">HH", *points) + avif[at + len(_NCLX) + 4 :]
+
+
 def _webp_chunks(data: bytes) -> list[bytes]:
     """Return the names of a WebP file's chunks, in order: the picture may stand behind a large ICC profile."""
     names: list[bytes] = []
@@ -309,6 +340,8 @@ def write_image(
     if name in ("JPEG", "PPM") and image.alpha is not None:
         notes.append(f"{path.suffix.lower()[1:].upper()} holds no alpha channel: the picture is laid on white")
         image = _on_white(image)
+    if image.code_points and not image.icc and name not in ("AVIF", "PNG"):
+        notes.append(f"{name} without an ICC profile cannot name the colour primaries ({image.code_points[0]})")
     samples = _joined(image)
     inputs = [] if source is None else [source]
     with AtomicOutput(path, overwrite=overwrite, inputs=inputs) as output:
@@ -393,7 +426,8 @@ def _encoded(image: Image, samples: Samples, name: str, quality: int) -> bytes:
         samples = samples[:, :, [0, 0, 0, 1]]  # Pillow writes no bitmap of grey with alpha
     buffer = io.BytesIO()
     _pillow(samples).save(buffer, name, **options)
-    return buffer.getvalue()
+    data = buffer.getvalue()
+    return _with_code_points(data, image.code_points) if name == "AVIF" and image.code_points else data
 
 
 def _pillow(samples: Samples) -> PIL.Image.Image:
@@ -414,6 +448,8 @@ def _png_file(image: Image, samples: Samples) -> bytes:
         _pillow(samples).save(buffer, "PNG")
         data = buffer.getvalue()
     extra = list(image.png_chunks)
+    if image.code_points and not any(chunk == b"cICP" for chunk, _ in extra):
+        extra.insert(0, (b"cICP", bytes((*image.code_points, 0, 1))))
     if image.icc:
         extra.insert(0, (b"iCCP", b"icc\0\0" + zlib.compress(image.icc)))
         extra = [chunk for chunk in extra if chunk[0] != b"sRGB"]  # the standard allows one of the two
