@@ -225,3 +225,34 @@ def test_camcorder_names_mean_packets_of_192_bytes(tmp_path: Path, suffix: str, 
     data = (tmp_path / f"b{suffix}").read_bytes()
     assert len(data) % size == 0
     assert {data[i] for i in range(size - 188, len(data), size)} == {0x47}
+
+
+def _with_captions(source: Path, target: Path) -> Path:
+    """Write a bare H.264 stream with closed captions (ATSC A/53 part 4) in front of every picture."""
+    triplets = b"".join(bytes((0xFC, 0x94, 0x2C)) for _ in range(2))
+    user = b"\xb5\x00\x31GA94\x03" + bytes((0xC0 | 2, 0xFF)) + triplets + b"\xff"
+    message = b"\x00\x00\x00\x01\x06\x04" + bytes((len(user),)) + user + b"\x80"
+    data = source.read_bytes()
+    parts = [b"\x00\x00\x01" + part for part in data.split(b"\x00\x00\x01")[1:]]
+    out = b"".join((message if part[3] & 31 in (1, 5) else b"") + part for part in parts)
+    target.write_bytes(out)
+    return target
+
+
+@pytest.mark.parametrize(("encoder", "kept"), [("libx264", True), ("libx265", False), ("ffv1", False)])
+def test_closed_captions_go_into_the_encoder_or_are_named(tmp_path: Path, encoder: str, kept: bool) -> None:
+    make_clip(tmp_path / "plain.h264", options={"bf": "0", "slices": "1"})
+    source = _with_captions(tmp_path / "plain.h264", tmp_path / "a.h264")
+    with VideoReader(source) as reader, VideoWriter(tmp_path / "b.mkv", reader, encoder=encoder) as writer:
+        assert reader.captioned
+        for frame in reader:
+            out = writer.new_frame(frame)
+            out.luma[:] = frame.luma
+            writer.write(out)
+    assert any("closed captions are left out" in note for note in writer.notes) is not kept
+    with VideoReader(tmp_path / "b.mkv") as reader:
+        assert reader.captioned is kept
+    with VideoReader(source) as one, VideoReader(tmp_path / "b.mkv") as two:
+        for a, b in zip(one, two, strict=True):
+            assert np.abs(a.luma.astype(int) - b.luma).mean() < 8
+            assert np.abs(a.chroma[0].astype(int) - b.chroma[0]).mean() < 8

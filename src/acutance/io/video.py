@@ -70,6 +70,7 @@ class VideoReader(Closing):
         self._threads = threads
         self.notes: list[str] = []
         self.joins = Joins(self.path)
+        self.captioned = False
         self._decoder: FrameDecoder
         self._frames: Iterator[av.VideoFrame]
         self._plans: dict[tuple[str, int, int], PixelPlan] = {}
@@ -263,6 +264,7 @@ class VideoReader(Closing):
         if frame.side_data.get("DOVI_METADATA") is not None and frame.color_trc == 2 and frame.colorspace == 2:
             raise UnsupportedMediaError(f"{self.path}: Dolby Vision without a standard base layer; convert it first")
         raw = frame.side_data.get("DISPLAYMATRIX")
+        self.captioned = frame.side_data.get("A53_CC") is not None
         matrix = _NO_MATRIX if raw is None else struct.unpack("=9i", memoryview(cast(bytes, raw)))
         return VideoInfo(
             width=frame.width,

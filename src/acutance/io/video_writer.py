@@ -22,6 +22,9 @@ from acutance.io.video import VideoReader
 __all__ = ["VideoWriter"]
 
 
+_CAPTION_ENCODERS = ("libx264",)
+
+
 class _Canvas:
     """The encoder's own frame behind the planes that :meth:`VideoWriter.new_frame` hands out."""
 
@@ -156,7 +159,7 @@ class VideoWriter:
         Where the writer's size is that of ``like`` its chroma is copied; otherwise both are left to be written. Luma
         holds no particular values. Do not touch the planes once the frame has been given to :meth:`write`.
         """
-        picture = av.VideoFrame(*self._coded, self.template.info.pix_fmt)
+        picture = self._empty(like)
         depth = self.template.info.bit_depth
         planes = tuple(self._cropped(plane_view(picture, i, bit_depth=depth)) for i in range(len(picture.planes)))
         if like.chroma is not None and len(planes) == 3:
@@ -165,6 +168,17 @@ class VideoWriter:
                     np.copyto(target, source, casting="no")
         chroma = (planes[1], planes[2]) if len(planes) == 3 else None
         return replace(like, luma=planes[0], chroma=chroma, bit_depth=depth, backing=_Canvas(picture, planes))
+
+    def _empty(self, like: Frame) -> av.VideoFrame:
+        """Return a picture to write to. It carries the closed captions of the decoded one, if there are some."""
+        source, pix_fmt = like.backing, self.template.info.pix_fmt
+        if not (self.template.captioned and self.encoder in _CAPTION_ENCODERS and isinstance(source, av.VideoFrame)):
+            return av.VideoFrame(*self._coded, pix_fmt)
+        # PyAV adds no side data to frames, but a conversion keeps it. With equal formats there would be none.
+        picture = source.reformat(*self._coded, pix_fmt, src_color_range=1, dst_color_range=2)
+        picture.color_range = source.color_range
+        picture.pict_type = 0  # else the encoder would take over where the input has its key frames
+        return picture
 
     def _cropped(self, plane: Plane) -> Plane:
         """Return the part of a plane that frames fill; all of it unless the encoder needs even sides."""
@@ -247,6 +261,8 @@ class VideoWriter:
         if container == "mpegts":
             options["mpegts_m2ts_mode"] = str(int(self._m2ts))
         self._own_notes = []
+        if self.template.captioned and self.encoder not in _CAPTION_ENCODERS:
+            self._own_notes.append(f"closed captions are left out: {self.encoder} does not carry them")
         if self._coded != (self.width, self.height):
             self._own_notes.append(
                 f"{self.encoder} needs even sides: the edge of {self.width} x {self.height} is repeated to "
