@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance._util.arguments import finite_number
 from acutance._util.closing import Closing
 from acutance.choosing.automatic import AUTO, open_sharpener
 from acutance.errors import UsageError
@@ -198,6 +199,9 @@ class Sharpener(Closing):
             UsageError: If the picture or ``out`` is of another kind.
             EngineError: If the sharpener is closed.
         """
+        scaled_by = finite_number(scaled_by, "scaled_by", low=0.0, high=1e3, above=True)
+        if scale is not None:
+            scale = finite_number(scale, "scale", low=0.0, high=1e3, above=True)
         if scale is not None and scale != self._inner.scale:
             if self._inner.scale > 1:
                 raise UsageError(f"{self._inner.name} enlarges by {self._inner.scale:g}, not by {scale:g}")

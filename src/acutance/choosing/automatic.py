@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance._util.arguments import shown
 from acutance.choosing.chooser import Chooser
 from acutance.choosing.conditioned import ConditionedSharpener
 from acutance.choosing.factor_classifier import REACH_FACTORS
@@ -218,6 +219,8 @@ def open_sharpener(
         ModelError: If the model is unknown, or its file is not a student.
         EngineError: If the engine cannot run here.
     """
+    if not isinstance(model, str | Path | Student):
+        raise UsageError(f"model must be a name, a path or a student, not {shown(model)}")
     if isinstance(model, str) and automatic_tier(model) is not None:
         if options.get("look") == "natural":
             return _open_natural(model, options)

@@ -5,6 +5,9 @@ from acutance.errors import UsageError
 __all__ = ["bits_per_second"]
 
 
+_LARGEST = 2_000_000_000
+
+
 def bits_per_second(text: str | None) -> int | None:
     """Return the rate that ``--bitrate`` was given (``800k``, ``4M``), or None. Raises UsageError."""
     if text is None:
@@ -13,8 +16,8 @@ def bits_per_second(text: str | None) -> int | None:
     number = text[:-1] if factor > 1 else text
     try:
         bits = int(float(number) * factor)
-    except ValueError:
+    except (ValueError, OverflowError):  # of "inf"
         bits = 0
-    if bits <= 0:
+    if not 0 < bits <= _LARGEST:
         raise UsageError(f"--bitrate {text!r} is not a rate; accepted are 800k, 4M, 4000000")
     return bits

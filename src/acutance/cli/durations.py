@@ -7,6 +7,7 @@ from acutance.errors import UsageError
 
 __all__ = ["seconds"]
 
+_LONGEST = 1e8  # seconds, three years
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -17,11 +18,15 @@ def seconds(text: str, *, option: str) -> float:
         value = 0.0
         for part in text.split(":"):
             value = value * 60 + float(part)
-        return value
+        return _checked(value, text, option)
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", text)
     if match is None or match[2] not in _UNITS:
         raise UsageError(f"{option} {text!r} is not a duration; accepted are 5, 5s, 500ms, 1.5m, 1:30")
     value = float(match[1]) * _UNITS[match[2]]
-    if not math.isfinite(value):
-        raise UsageError(f"{option} {text!r} is not a duration")
+    return _checked(value, text, option)
+
+
+def _checked(value: float, text: str, option: str) -> float:
+    if not math.isfinite(value) or value > _LONGEST:
+        raise UsageError(f"{option} {text!r} is longer than any video")
     return value

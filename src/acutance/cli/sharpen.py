@@ -14,7 +14,7 @@ from acutance.cli.exit_codes import exit_code
 from acutance.cli.failures import BatchFailures
 from acutance.cli.progress import JobProgress, ProgressMode
 from acutance.cli.targets import plan_jobs, split_paths
-from acutance.cli.terminal import complain, printable
+from acutance.cli.terminal import binary_output, complain, printable
 from acutance.errors import Cancelled, CorruptInputError, TruncatedInputWarning, UsageError
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _one(
     return sharpen_video(
         sharpener,
         media.path,
-        sys.stdout.buffer if target == "-" else target,
+        binary_output() if target == "-" else target,
         scale=options.scale,
         split=excerpt.split,
         start=excerpt.start,
@@ -203,7 +203,7 @@ def _stream(options: Options, sharpener: "BaseSharpener", excerpt: _Excerpt) -> 
         report = sharpen_stream(
             sharpener,
             sys.stdin.buffer,
-            sys.stdout.buffer,
+            binary_output(),
             split=excerpt.split,
             progress=progress.counter("-", unit="frames"),
         )

@@ -5,9 +5,11 @@ import io
 import os
 import re
 import sys
-from typing import Any
+from typing import Any, BinaryIO
 
-__all__ = ["complain", "prepare_streams", "printable"]
+from acutance.errors import OutputError
+
+__all__ = ["binary_output", "complain", "prepare_streams", "printable"]
 
 # C0 and C1 controls, line and paragraph separators, and the marks that turn the direction of text.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -56,10 +58,23 @@ def prepare_streams() -> None:
         encoding = stream.encoding
         sys.stderr = _PatientStream(stream.detach(), encoding, "backslashreplace", line_buffering=True)
         sys.__stderr__ = sys.stderr  # type: ignore[misc]
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as the process
     if sys.stdout is None:
+        _closed.add("output")
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as the process
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as the process
+
+
+def binary_output() -> BinaryIO:
+    """Return the standard output stream for bytes. Raises OutputError if the caller has closed it."""
+    if "output" in _closed:
+        raise OutputError("-: the standard output stream is closed")
+    return sys.stdout.buffer
+
+
+_closed: set[str] = set()
 
 
 def _is_open(number: int) -> bool:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
+from acutance._util.arguments import shown, whole_number
 from acutance.engine.base import TILE_ENGINES, Engine, Session, TileCounts, TileOptions
 from acutance.engine.trial import NATIVE_COUNTS, Trial, remembered, trial_for
 from acutance.errors import EngineError, MissingExtraError, UsageError
@@ -107,6 +108,10 @@ def open_engine(student: Student, name: str = "auto", *, threads: int | None = N
     Raises UsageError for a name that is unknown, EngineError where it cannot run here, MissingExtraError where a
     library is missing.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"engine must be a name, not {shown(name)}")
+    if threads is not None:
+        threads = whole_number(threads, "threads", low=1, high=1 << 16)
     if name == "auto":
         return _open_default(student, threads)
     base, _, variant = name.partition(":")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance._util.arguments import finite_number
 from acutance._util.closing import Closing
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Plane
@@ -249,9 +250,7 @@ def usable_cores() -> int:
 
 def check_strength(strength: float) -> float:
     """Raises UsageError outside 0 to 2."""
-    if not 0.0 <= strength <= MAX_STRENGTH:  # also catches NaN
-        raise UsageError(f"strength must lie between 0 and {MAX_STRENGTH:g}, not {strength}")
-    return float(strength)
+    return finite_number(strength, "strength", low=0.0, high=MAX_STRENGTH)
 
 
 def as_array(value: object) -> object:
@@ -259,6 +258,8 @@ def as_array(value: object) -> object:
 
     Anything else is returned as it is, for the caller to refuse.
     """
+    if isinstance(value, np.matrix | np.ma.MaskedArray):
+        return None  # their slices and sums mean something else than those of arrays
     if isinstance(value, np.ndarray):
         return value
     try:

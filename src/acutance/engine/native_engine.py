@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acutance import _native
+from acutance._util.arguments import whole_number
 from acutance.engine.base import Engine, Session, TileCounts, TileOptions, usable_cores
 from acutance.engine.integer import CODE, IntegerNetwork, convert
 from acutance.engine.numpy_engine import input_from_luma
@@ -43,8 +44,7 @@ class NativeEngine(Engine):
     ) -> None:
         network = model if isinstance(model, IntegerNetwork) else convert(model)
         threads = min(usable_cores(), _MOST_THREADS) if threads is None else threads
-        if not 1 <= threads <= _MOST_THREADS:
-            raise UsageError(f"threads must lie between 1 and {_MOST_THREADS}, not {threads}")
+        threads = whole_number(threads, "threads", low=1, high=_MOST_THREADS)
         self.shape = network.shape
         try:
             self._engine: _native.Engine | None = _native.Engine(

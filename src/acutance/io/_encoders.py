@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from acutance._util.arguments import finite_number, whole_number
 from acutance._util.av import av
 from acutance.errors import OutputError, UsageError
 
 __all__ = ["CONTAINERS", "ENCODERS", "Encoder", "any_encoder", "choose_encoder", "container_format", "repeatable"]
 
+_LARGEST_BITRATE = 2_000_000_000
 CONTAINERS = {
     ".mp4": "mp4",
     ".m4v": "mp4",
@@ -61,8 +63,10 @@ class Encoder:
         chosen = dict(self.options)
         if crf is not None and bitrate is not None:
             raise UsageError("a crf and a bitrate cannot both be asked for")
-        if bitrate is not None and bitrate < 1000:
-            raise UsageError(f"bitrate is in bits per second and at least 1000, not {bitrate}")
+        if bitrate is not None:
+            bitrate = whole_number(bitrate, "bitrate in bits per second", low=1000, high=_LARGEST_BITRATE)
+        if crf is not None:
+            crf = finite_number(crf, "crf", low=-1e3, high=1e3)
         if self.crf is None:
             if crf is not None or bitrate is not None:
                 raise UsageError(f"{self.name} is lossless: it takes neither crf nor bitrate")

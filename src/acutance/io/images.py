@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from acutance._util.arguments import whole_number
 from acutance._util.plain_files import open_plain
 from acutance.errors import (
     AcutanceError,
@@ -334,8 +335,7 @@ def write_image(
     except KeyError:
         accepted = ", ".join(_BY_SUFFIX)
         raise UsageError(f"{path}: images are written as {accepted}; not {path.suffix or 'without a suffix'}") from None
-    if not 1 <= quality <= 100:
-        raise UsageError(f"quality is from 1 to 100, not {quality}")
+    quality = whole_number(quality, "quality", low=1, high=100)
     notes: list[str] = []
     if name in ("JPEG", "PPM") and image.alpha is not None:
         notes.append(f"{path.suffix.lower()[1:].upper()} holds no alpha channel: the picture is laid on white")

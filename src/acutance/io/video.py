@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from acutance._util.arguments import finite_number, whole_number
 from acutance._util.av import av, chroma_location, fraction, time_unit
 from acutance._util.closing import Closing
 from acutance.errors import CorruptInputError, NotMediaError, UnsupportedMediaError, UsageError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VideoInfo", "VideoReader"]
 
+_LONGEST = 1e8  # seconds, three years
 _HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
 _BACK = (0, 2, 5, 10, 30)  # seconds: how far before a time a key frame is looked for
 _INTERLACED_ORDERS = (2, 3, 4, 5)
@@ -64,10 +66,11 @@ class VideoReader(Closing):
         size: tuple[int, int] | None = None,
         threads: int | None = None,
     ) -> None:
-        if start < 0 or (duration is not None and duration <= 0):
-            raise UsageError(f"start must not be negative and duration must be positive, not {start} and {duration}")
+        start = finite_number(start, "start", low=0.0, high=_LONGEST)
+        if duration is not None:
+            duration = finite_number(duration, "duration", low=0.0, high=_LONGEST, above=True)
         self.path = Path(path)
-        self._threads = threads
+        self._threads = None if threads is None else whole_number(threads, "threads of a decoder", low=1, high=1 << 10)
         self.notes: list[str] = []
         self.joins = Joins(self.path)
         self.captioned = False

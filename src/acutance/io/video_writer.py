@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from acutance._util.arguments import shown, whole_number
 from acutance._util.av import CHROMA_LOCATIONS, TAGS_AS_BYTES, av, fraction, plane_view
 from acutance.errors import AcutanceError, OutputError, UsageError
 from acutance.frame import Frame, Plane
@@ -100,8 +101,11 @@ class VideoWriter:
     ) -> None:
         if audio not in AUDIO_MODES:
             raise UsageError(f"audio is one of {', '.join(AUDIO_MODES)}, not {audio!r}")
-        if threads is not None and threads < 1:
-            raise UsageError(f"an encoder needs at least 1 thread, not {threads}")
+        if threads is not None:
+            threads = whole_number(threads, "threads of an encoder", low=1, high=1 << 10)
+        for name, value in (("encoder", encoder), ("preset", preset)):
+            if value is not None and not isinstance(value, str):
+                raise UsageError(f"{name} must be a name, not {shown(value)}")
         self.path = Path(path)
         self.threads = threads
         self.template = template

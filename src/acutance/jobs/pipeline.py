@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, ParamSpec
 
 import numpy as np
 
+from acutance._util.arguments import finite_number, whole_number
 from acutance._util.background import Consumer, Producer
 from acutance.engine import TileCounts
 from acutance.errors import CorruptInputError, TruncatedInputWarning, UsageError
@@ -24,7 +25,7 @@ from acutance.io.images import format_of
 from acutance.jobs.identity import job_identity
 from acutance.jobs.journal import Journal, job_folder, unfinished
 from acutance.jobs.resumable import SEGMENT_FRAMES, ResumableOutput, told_how_to_go_on
-from acutance.jobs.scaling import scale_image, scaled_size
+from acutance.jobs.scaling import LARGEST_SCALE, scale_image, scaled_size
 from acutance.jobs.segmented_writer import SegmentedVideoWriter
 from acutance.sharpening.base import BaseSession, BaseSharpener, Choice
 
@@ -166,8 +167,8 @@ def sharpen_video(
     OutputExistsError for an unfinished job that is to be neither resumed nor overwritten, ResumeError for one of
     another input, other settings or another version; Cancelled, a KeyboardInterrupt, says what was kept.
     """
-    if segment_frames < 1:
-        raise UsageError(f"a segment has at least 1 frame, not {segment_frames}")
+    segment_frames = whole_number(segment_frames, "frames in a segment", low=1, high=1 << 31)
+    scale = finite_number(scale, "scale", low=0.0, high=LARGEST_SCALE, above=True)
     started = time.monotonic()
     with ExitStack() as stack:
         read_scale = 1.0 if upscaling(sharpener, scale) else scale

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from acutance.errors import UsageError
+from acutance._util.arguments import finite_number
 from acutance.io import Image, check_dimensions
 
 __all__ = ["scale_image", "scaled_size"]
@@ -21,8 +21,7 @@ Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 def scaled_size(width: int, height: int, scale: float, *, multiple: int = 1) -> tuple[int, int]:
     """Width and height times ``scale``, rounded to ``multiple``, at least that. Raises UsageError out of (0, 8]."""
-    if not 0 < scale <= LARGEST_SCALE:
-        raise UsageError(f"scale must lie above 0 and up to {LARGEST_SCALE:g}, not {scale}")
+    scale = finite_number(scale, "scale", low=0.0, high=LARGEST_SCALE, above=True)
 
     def scaled(side: int) -> int:
         return max(multiple, round(side * scale / multiple) * multiple)
@@ -36,7 +35,7 @@ def scale_image(image: Image, scale: float, *, name: str | Path, size: tuple[int
     name: what messages call it. size: width and height of the result; None for what ``scale`` makes.
     Raises UsageError for the scale, UnsupportedMediaError for an absurd size.
     """
-    if scale == 1.0:
+    if finite_number(scale, "scale", low=0.0, high=LARGEST_SCALE, above=True) == 1.0:
         return image
     size = scaled_size(image.width, image.height, scale) if size is None else size
     check_dimensions(name, *size)

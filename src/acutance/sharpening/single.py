@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from acutance._util.arguments import whole_number
 from acutance.engine import TILE_ENGINES, Engine, Session, TileOptions, open_engine
 from acutance.errors import UsageError
 from acutance.frame import Frame, Plane
@@ -53,9 +54,10 @@ class FrameSharpener(BaseSharpener):
         threshold: int | None = None,
         reuse: bool = True,
     ) -> None:
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads must be at least 1, not {threads}")
+        if threads is not None:
+            threads = whole_number(threads, "threads", low=1, high=1 << 16)
         if threshold is not None:
+            threshold = whole_number(threshold, "threshold", low=0, high=1 << 16)
             TileOptions(threshold)  # raises where it is out of range
         self.student = model if isinstance(model, Student) else find_student(model)
         super().__init__(strength=strength, look=check_look(look, ("faithful",), self.student.spec.name))
