@@ -18,8 +18,11 @@ export function sharpenTrack(acutance, track, { scale = 1, whenHidden = 'pass', 
   const processor = new MediaStreamTrackProcessor({ track, maxBufferSize: 1 });
   const generator = new MediaStreamTrackGenerator({ kind: 'video' });
   const leave = new AbortController();
+  let given = false; // to the worker: until then the newest frame waits in the processor
   const stream = new Stream(acutance, settings, {
     onReady: () => {
+      if (stream.state === 'stopped') return;
+      given = true;
       const { readable } = processor, { writable } = generator;
       stream.send({ readable, writable, scale }, [readable, writable]);
     },
@@ -32,7 +35,13 @@ export function sharpenTrack(acutance, track, { scale = 1, whenHidden = 'pass', 
     const follow = () => { if (stream.settings.enabled) stream.send({ settings: { enabled: !document.hidden } }); };
     document.addEventListener('visibilitychange', follow, { signal: leave.signal });
   }
-  const stop = () => { leave.abort(); generator.stop(); return stream.stop(); };
+  // The worker goes first: a frame that is written to a track that has ended is closed by nobody.
+  const stop = async () => {
+    leave.abort();
+    if (!given) await processor.readable.cancel().catch(() => {});
+    await stream.stop();
+    generator.stop();
+  };
   controls.set(generator, { stats: () => stream.report(), update: (changes) => stream.update(changes), stop, test: { slow: (slowness) => stream.send({ slowness }) } });
   return generator;
 }

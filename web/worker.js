@@ -16,6 +16,8 @@ let place = null;
 let open = 0; // frames that this worker has to close
 let stopping = false;
 let reading = null; // the reader of a track
+let endReading = () => {};
+const LAST_FRAME = 300; // milliseconds: a track that is muted gives none
 
 const isFrame = (value) => typeof VideoFrame === 'function' && value instanceof VideoFrame;
 
@@ -108,12 +110,15 @@ function chromaPlanes([, first, second]) {
 /** Frames of a track, from a stream into a stream. The newest is taken; what the reader dropped shows in the times. */
 async function pump(readable, writable, { scale }) {
   const reader = readable.getReader(), writer = writable.getWriter();
+  const ended = new Promise((resolve) => { endReading = () => resolve({}); });
   reading = reader;
   let before = null;
   try {
     for (;;) {
-      const { done, value: frame } = await reader.read();
-      if (done) break;
+      const read = reader.read(), { done, value: frame } = await Promise.race([read, ended]);
+      if (done === undefined) read.then(({ value }) => value?.close(), () => {});
+      if (done !== false) break;
+      if (stopping) { frame.close(); break; }
       const sent = performance.timeOrigin + performance.now();
       ++open;
       let out = null, told;
@@ -134,6 +139,7 @@ async function pump(readable, writable, { scale }) {
       try { await writer.write(out); } catch (error) { out.close(); throw error; } finally { --open; }
       postMessage({ done: { ...told, open } });
     }
+    await reader.cancel().catch(() => {});
     await writer.close();
   } catch (error) {
     await reader.cancel(error).catch(() => {});
@@ -159,7 +165,8 @@ async function receive(message) {
   }
   if (message.stop === true) {
     stopping = true;
-    await reading?.cancel().catch(() => {});
+    // The frame that is asked for is waited for: one that is on its way when a stream ends is closed by nobody.
+    if (reading !== null) setTimeout(endReading, LAST_FRAME);
     stopIfClosed();
     return;
   }
