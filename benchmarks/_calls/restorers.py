@@ -15,15 +15,23 @@ import acutance
 from _calls.clips import Luma
 from _calls.send import Call
 from acutance.choosing.automatic import open_sharpener
+from acutance.choosing.condition import KnownFacts
+from acutance.choosing.stated import at_condition
 from acutance.errors import UsageError
 from acutance.frame import Frame
 from acutance.metrics import psnr
-from acutance.students.bundled import bundled_models
+from acutance.sharpening.base import LOOKS, check_look
+from acutance.students.bundled import bundled_models, conditioned_file
+from acutance.students.conditioned import load_conditioned
+from acutance.students.spec import Student
 
 __all__ = ["DEFAULT", "Input", "Oracle", "Program", "Restorer", "open_restorers"]
 
 DEFAULT = ("input", "auto", "best fast", "best balanced")
 """``auto`` is the tier ``fast``."""
+
+_CONDITION_FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
+_CONDITION_RATES = (None, 0.04, 0.1, 0.3)  # bits per pixel of the coded size
 
 _TRIED_EVERY = 6  # frames of a call that its best student is told from
 
@@ -84,14 +92,15 @@ class Oracle(Restorer):
 
     Args:
         name: Name in the tables.
-        students: Name to file.
+        students: Name to student or file.
+        identity: Hash of what decides the output; that of the files where it is empty.
     """
 
-    def __init__(self, name: str, students: Mapping[str, Path]) -> None:
+    def __init__(self, name: str, students: Mapping[str, Path | Student], identity: str = "") -> None:
         if not students:
             raise UsageError(f"{name}: there is no such student")
         self.name = name
-        self.identity = _digest("oracle", *(_file_digest(str(path)) for path in students.values()))
+        self.identity = identity or _digest("oracle", *(_file_digest(str(path)) for path in students.values()))
         self._sharpeners = {n: open_sharpener(path, threads=1) for n, path in students.items()}
 
     def restore(self, call: Call) -> Outcome:
@@ -129,8 +138,9 @@ def open_restorers(texts: Sequence[str], students: Path | None = None) -> list[R
     """Return the methods that texts name.
 
     Args:
-        texts: Each one of ``input``; ``best`` or ``best TIER``; ``MODEL`` or ``NAME=MODEL``, with ``,option=value``
-            behind it; ``NAME=FILE.py:FUNCTION``.
+        texts: Each one of ``input``; ``best`` or ``best TIER``; ``conditions TIER`` or ``conditions TIER LOOK``: the
+            tier's conditioned student under the best of many stated conditions; ``MODEL`` or ``NAME=MODEL``, with
+            ``,option=value`` behind it; ``NAME=FILE.py:FUNCTION``.
         students: Folder of the fixed students for ``best``; the bundled ones where it is None.
 
     Raises:
@@ -150,6 +160,8 @@ def _open(text: str, students: Path | None) -> Restorer:
         tier = text.removeprefix("best").strip()
         known = bundled_models() if students is None else {p.stem: p for p in sorted(students.glob("*.safetensors"))}
         return Oracle(text, {n: p for n, p in known.items() if not tier or n.startswith(f"{tier}-")})
+    if text.startswith("conditions "):
+        return _conditions(text)
     model, *options = text.split(",")
     name, _, named = model.partition("=")
     model = named or name
@@ -157,6 +169,20 @@ def _open(text: str, students: Path | None) -> Restorer:
     if file.endswith(".py"):
         return Function(name, _load(Path(file), function), _digest(_package_digest(), _file_digest(file), function))
     return Program(name if named else text, model, dict(_option(option) for option in options))
+
+
+def _conditions(text: str) -> Oracle:
+    _, tier, *rest = text.split()
+    path = conditioned_file(tier)
+    if path is None:
+        raise UsageError(f"the tier {tier!r} has no conditioned student")
+    student, look = load_conditioned(path), check_look(rest[0] if rest else "faithful", LOOKS, tier)
+    facts = [KnownFacts(factor, rate) for factor in _CONDITION_FACTORS for rate in _CONDITION_RATES]
+    made = {
+        f"x{known.factor:g}, {known.bits_per_pixel or 'any'} bpp": at_condition(student, known, look=look)
+        for known in facts
+    }
+    return Oracle(text, made, _digest("conditions", _file_digest(str(path)), look, _package_digest()))
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -186,7 +186,9 @@ def test_methods_are_named_by_texts(tmp_path: Path, student_file: Path) -> None:
     assert change[0] > change[1] > 0
 
 
-@pytest.mark.parametrize("texts", [["x=missing.py:run"], ["best nothing"], ["auto,strength"], ["input", "input"]])
+@pytest.mark.parametrize(
+    "texts", [["x=missing.py:run"], ["best nothing"], ["conditions none"], ["auto,strength"], ["input", "input"]]
+)
 def test_texts_that_name_nothing_are_refused(texts: list[str]) -> None:
     with pytest.raises(UsageError):
         load("_calls.restorers").open_restorers(texts)
@@ -220,6 +222,15 @@ def test_the_best_student_of_a_call_is_the_nearest_to_the_truth_and_may_be_none(
     outputs, facts = oracle.restore(send.Call(case, truth, truth, 25.0, (144, 96), 0.0))
     assert facts["students"] == ["none"]
     np.testing.assert_array_equal(outputs[5], truth[5].luma)
+
+
+def test_a_conditioned_student_is_tried_under_stated_conditions() -> None:
+    restorers = load("_calls.restorers")
+    (oracle,) = restorers.open_restorers(["conditions fast faithful"])
+    assert len(oracle._sharpeners) == 32
+    assert {"x1, any bpp", "x2, 0.04 bpp", "x4, 0.3 bpp"} <= set(oracle._sharpeners)
+    (natural,) = restorers.open_restorers(["conditions fast natural"])
+    assert natural.identity != oracle.identity
 
 
 # -- measuring --------------------------------------------------------------------------------------------------------
