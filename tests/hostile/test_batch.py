@@ -261,3 +261,13 @@ def test_ordinary_jpegs_of_many_kinds_are_read(tmp_path: Path) -> None:
     for number, options in enumerate(({}, {"progressive": True}, {"restart_marker_rows": 1}, {"exif": b"Exif\0\0MM"})):
         path = picture(tmp_path / f"{number}.jpg", size=(80, 72), **options)
         assert read_image(path).pixels.shape == (72, 80, 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such modes")
+def test_a_replaced_file_keeps_its_mode(folder: Path, student_file: Path) -> None:
+    target = folder / "a-sharp.png"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+    assert sharpen("in/a.png", "-y", student_file=student_file) == 0
+    assert target.read_bytes() != b"old"
+    assert target.stat().st_mode & 0o777 == 0o600

@@ -4,6 +4,7 @@ import errno
 import glob
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -264,6 +265,9 @@ class AtomicOutput:
         try:
             if not self.overwrite and self.final.exists():
                 raise OutputExistsError(f"{self.path}: appeared while the job ran").offering("overwrite")
+            if self.overwrite and self.final.is_file():
+                # A file that only its owner may read must not become readable by others.
+                self.temporary.chmod(stat.S_IMODE(self.final.stat().st_mode))
             flush_to_disk(self.temporary)
             if self.before_commit is not None:
                 self.before_commit()
