@@ -12,7 +12,8 @@ from acutance._util.arguments import shown
 from acutance.choosing.chooser import Chooser
 from acutance.choosing.conditioned import ConditionedSharpener
 from acutance.choosing.factor_classifier import REACH_FACTORS
-from acutance.engine import TileCounts
+from acutance.choosing.stated import is_condition
+from acutance.engine import TILE_ENGINES, TileCounts
 from acutance.engine.base import check_strength
 from acutance.errors import EngineError, UsageError
 from acutance.frame import Frame, Plane
@@ -20,10 +21,17 @@ from acutance.sharpening.base import BaseSession, BaseSharpener, Choice, Look, S
 from acutance.sharpening.pictures import Order, Picture, Pixels
 from acutance.sharpening.single import FrameSession, FrameSharpener
 from acutance.students.bundled import TIERS, conditioned_file, find_student, is_model_path, student_for
-from acutance.students.conditioned import ConditionedStudent, is_conditioned_file, load_conditioned
+from acutance.students.conditioned import LOOKS, ConditionedStudent, is_conditioned_file, load_conditioned
 from acutance.students.spec import Student
 
-__all__ = ["AUTO", "AutoSession", "AutoSharpener", "automatic_tier", "open_sharpener"]
+__all__ = [
+    "AUTO",
+    "AutoSession",
+    "AutoSharpener",
+    "ConditionedAutoSharpener",
+    "automatic_tier",
+    "open_sharpener",
+]
 
 AUTO = "auto"
 """The name of the automatic choice within the tier of :data:`PICTURE_TIER` or :data:`VIDEO_TIER`."""
@@ -50,6 +58,8 @@ class AutoSharpener(BaseSharpener):
         UsageError: If ``model`` names one student, or an option is out of range.
     """
 
+    _LOOKS: tuple[Look, ...] = ("faithful",)
+
     def __init__(
         self,
         model: str = AUTO,
@@ -64,7 +74,7 @@ class AutoSharpener(BaseSharpener):
         if automatic_tier(model) is None:
             raise UsageError(f"{model!r} is one student: there is nothing to choose")
         self.model = model
-        super().__init__(strength=strength, look=check_look(look, ("faithful",), model))
+        super().__init__(strength=strength, look=check_look(look, self._LOOKS, model))
         self._make = partial(FrameSharpener, engine=engine, threads=threads, threshold=threshold, reuse=reuse)
         self.threshold = threshold
         first = self._make(self.tier, strength=strength)  # raises now rather than with the first picture
@@ -97,7 +107,7 @@ class AutoSharpener(BaseSharpener):
     @property
     def looks(self) -> tuple[Look, ...]:
         """The looks that the students have."""
-        return self._first.looks
+        return self._LOOKS
 
     @property
     def strength(self) -> float:
@@ -186,7 +196,7 @@ class AutoSharpener(BaseSharpener):
             return _unchanged(frame, out)
         return self.with_student(self._choice.student).frame(frame, out=out)
 
-    def session(self, *, tile_budget: float | None = None, time_budget: float | None = None) -> "AutoSession":
+    def session(self, *, tile_budget: float | None = None, time_budget: float | None = None) -> BaseSession:
         """Open a session on the frames of one video; see :meth:`acutance.Sharpener.session`."""
         self._check_open()
         self._first.session(tile_budget=tile_budget, time_budget=time_budget).close()  # raises now
@@ -197,6 +207,80 @@ class AutoSharpener(BaseSharpener):
         super().close()
         for sharpener in self._made.values():
             sharpener.close()
+
+
+class ConditionedAutoSharpener(AutoSharpener):
+    """As :class:`AutoSharpener`, with a conditioned student for video.
+
+    Video gets the conditioned student, whose weights follow each frame. Pictures get the fixed students, which were
+    trained for pictures that were scaled and not encoded, and which have the faithful look only.
+
+    Args:
+        student: The conditioned student of the tier that videos get.
+        model: ``auto``, or that tier. The other arguments are those of :class:`AutoSharpener`.
+    """
+
+    _LOOKS = LOOKS
+
+    def __init__(self, student: ConditionedStudent, model: str = AUTO, **options: Unpack[SharpenerOptions]) -> None:
+        super().__init__(model, **options)
+        video = options.copy()
+        video["look"] = self.look
+        self._video = ConditionedSharpener(self.name, {self.tier: student}, first=self.tier, **video)
+
+    def _pin(self, student: str | None) -> None:
+        """Hold a bundled student, or a condition such as ``x2``; None follows each frame again."""
+        condition = student is not None and is_condition(student)
+        super()._pin(None if condition else student)
+        self._video.choice = student if condition else None
+        if condition:
+            self._choice = self._video.choice
+
+    def _follows(self) -> ConditionedSharpener | None:
+        """Return what sharpens video, or None if a fixed student was asked for."""
+        if self.pinned is not None:
+            return None
+        if self._video.look != self.look:
+            self._video.look = self.look
+        if self._video.strength != self.strength:
+            self._video.strength = self.strength
+        return self._video
+
+    def prepare(self) -> None:
+        """Open the engine of the conditioned student, or that of the student that was asked for."""
+        video = self._follows()
+        if video is None:
+            super().prepare()
+        else:
+            video.prepare()
+
+    def identity(self) -> str:
+        """Return the model's name and a digest of the weights that videos get."""
+        video = self._follows()
+        return super().identity() if video is None else video.identity()
+
+    def frame(self, frame: Frame, *, out: Plane | None = None) -> Frame:
+        """Sharpen a video frame by itself, all of it; see :meth:`acutance.Sharpener.frame`."""
+        video = self._follows()
+        if video is None:
+            return super().frame(frame, out=out)
+        self._check_open()
+        sharp = video.frame(frame, out=out)
+        self._choice = video.choice
+        return sharp
+
+    def session(self, *, tile_budget: float | None = None, time_budget: float | None = None) -> BaseSession:
+        """Open a session on the frames of one video; see :meth:`acutance.Sharpener.session`."""
+        video = self._follows()
+        if video is None:
+            return super().session(tile_budget=tile_budget, time_budget=time_budget)
+        self._check_open()
+        return video.session(tile_budget=tile_budget, time_budget=time_budget)
+
+    def close(self) -> None:
+        """Release the engines. May be called twice."""
+        super().close()
+        self._video.close()
 
 
 def _students_of(tier: str) -> list[str]:
@@ -219,12 +303,15 @@ def open_sharpener(
         ModelError: If the model is unknown, or its file is not a student.
         EngineError: If the engine cannot run here.
     """
-    if not isinstance(model, str | Path | Student):
+    if not isinstance(model, str | Path | Student | ConditionedStudent):
         raise UsageError(f"model must be a name, a path or a student, not {shown(model)}")
-    if isinstance(model, str) and automatic_tier(model) is not None:
+    if isinstance(model, str) and (tier := automatic_tier(model)) is not None:
         if options.get("look") == "natural":
             return _open_natural(model, options)
-        return AutoSharpener(model, **options)
+        path = conditioned_file(tier)
+        if path is None or options.get("engine", "auto").partition(":")[0] not in ("auto", *TILE_ENGINES):
+            return AutoSharpener(model, **options)
+        return ConditionedAutoSharpener(load_conditioned(path), model, **options)
     if is_model_path(model) and is_conditioned_file(Path(model)):
         model = load_conditioned(model)
     if isinstance(model, ConditionedStudent):

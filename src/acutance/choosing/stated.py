@@ -13,10 +13,15 @@ from acutance.students.bundled import conditioned_file, find_student, is_model_p
 from acutance.students.conditioned import LOOKS, ConditionedStudent, Look, is_conditioned_file, load_conditioned
 from acutance.students.spec import Student
 
-__all__ = ["at_condition", "parse_condition", "stated_student"]
+__all__ = ["at_condition", "is_condition", "parse_condition", "stated_student"]
 
 _FACTOR = re.compile(r"x(\d+(?:\.\d+)?)")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)bpp")
+
+
+def is_condition(text: str) -> bool:
+    """Return True if a text has the form of a condition, such as ``x2`` or ``x2,0.05bpp``."""
+    return all(_FACTOR.fullmatch(part) or _RATE.fullmatch(part) for part in text.replace(" ", "").split(","))
 
 
 def parse_condition(text: str) -> KnownFacts:
