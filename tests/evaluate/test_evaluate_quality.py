@@ -205,7 +205,7 @@ def test_unsharp_setting_found_is_the_best_there_is(truth: Rgb) -> None:
     for radius in (0.5, 1.0, 2.0):
         for amount in (0.2, 0.6, 1.0, 1.5, 2.5):
             assert reached(radius, amount) <= best + 0.05
-    with pytest.raises(UsageError, match="no pictures"):
+    with pytest.raises(UsageError, match="no picture"):
         choose_unsharp([], factor=2)
 
 
