@@ -1,5 +1,5 @@
 // Written by web/build_wasm.py.
 export const HASHES = Object.freeze({
-  'acutance.wasm': '4eec8a6c43ec3c1c6e004a04e5eb5fab96f818b1dcb5bb20c988abb812d4069e',
-  'acutance-threads.wasm': 'da8f66b9d0ed7711d5e506b676117cdd93f612e7a4e39891ba9092c2cda6fb78',
+  'acutance.wasm': '0d02e7ef67d3c6838b559deee10e7eb99caea06b80b3b591d8f83b6ecd52d6bf',
+  'acutance-threads.wasm': 'dd2c18c59ffab7806247749ed37dd77af793f3b64ef6a93def2de85617d9eaf9',
 });
