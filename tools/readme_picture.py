@@ -24,6 +24,7 @@ from acutance.errors import AcutanceError
 from acutance.frame import ColourInfo, Frame
 from acutance.io import AtomicOutput
 from acutance.metrics import psnr
+from acutance.metrics.acutance import AcutanceMeter
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "before-after.png"
 SIDE, FRAMES, FACTOR = 480, 60, 2
@@ -60,11 +61,20 @@ def make_sheet(model: str, kbps: float) -> tuple[Image.Image, str]:
         choice = session.choice if isinstance(session, AutoSession) else None
     name = (choice.student if choice is not None else None) or sharpener.name
     after = Yuv420(np.asarray(sharp[-1], np.uint8), received[-1].cb, received[-1].cr)
-    before_db, after_db = (psnr(frame.luma, truth[-1].luma) for frame in (received[-1], after))
+    figures = [_figures(frame, truth[-1]) for frame in (received[-1], after)]
     bits = call.size_bytes * 8 / 1000 / (FRAMES / 30)
-    names = (f"received: {before_db:.2f} dB", f"acutance: {after_db:.2f} dB", "original")
-    text = f"{SIDE}x{SIDE} sent as {SIDE // FACTOR}x{SIDE // FACTOR}, H.264, {bits:.0f} kbit/s; {name}"
+    names = (f"received: {figures[0][0]:.0%} sharp", f"acutance: {figures[1][0]:.0%} sharp", "original")
+    text = f"{SIDE}x{SIDE} sent as {SIDE // FACTOR}x{SIDE // FACTOR}, H.264, {bits:.0f} kbit/s; {name}; "
+    text += "; ".join(f"A {a:.3f}, C {c:.3f}, {db:.2f} dB" for a, c, db in figures)
     return _sheet([rgb_from_yuv420(frame) for frame in (received[-1], after, truth[-1])], names), text
+
+
+def _figures(frame: Yuv420, truth: Yuv420) -> tuple[float, float, float]:
+    """Return acutance, coherence and PSNR (dB) of a frame's luma."""
+    meter = AcutanceMeter()
+    meter.add(frame.luma, truth.luma)
+    found = meter.result()
+    return found.acutance, found.coherence, psnr(frame.luma, truth.luma)
 
 
 def _clip() -> list[Yuv420]:
