@@ -38,7 +38,7 @@ RATE = 25  # frames a second of the thousand hours
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ACUTANCE_DATA", ".")))
-    parser.add_argument("--rounds", type=int, default=2, help="turns of one node and two nodes")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of one node and two nodes; 0 for none")
     parser.add_argument("--clips", type=int, default=8, help="clips of ten seconds in each archive")
     parser.add_argument("--from-json", action="store_true", help="measure nothing; only make the table")
     add_update_option(parser, "cluster.md")
@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "processor": processor_name(),
             "load": os.getloadavg()[0],
             "one core": {name: one_core(options.data / "clips" / clip) for name, clip in CLIPS.items()},
-            "nodes": nodes(options.data / "clips" / CLIPS["720p"], options.rounds, options.clips),
+            "nodes": []
+            if not options.rounds
+            else nodes(options.data / "clips" / CLIPS["720p"], options.rounds, options.clips),
         }
         RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     text = tables(json.loads(RESULTS.read_text(encoding="utf-8")))

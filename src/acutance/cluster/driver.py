@@ -105,6 +105,7 @@ class Driver:
         self._replace, self._clean, self._say, self._tick = replace, clean, say, tick
         self._open: dict[str, _OpenFile] = {}
         self._slots = 0
+        self._avoided: set[str] = set()
         self.failed: list[FailedFile] = []
         self.files = 0
         self._count = FrameCount({})
@@ -268,7 +269,8 @@ class Driver:
         if outcome.fault == "file":
             self._give_up(file, outcome.reason, outcome.error)
             return
-        if outcome.fault == "node" and outcome.node:
+        if outcome.fault == "node" and outcome.node and outcome.node not in self._avoided:
+            self._avoided.add(outcome.node)
             name = self._pool.avoid(outcome.node)
             self._say(f"node {name}: {outcome.reason}; it gets no more tasks")
             self._slots = self._pool.slots()

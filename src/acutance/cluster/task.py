@@ -45,5 +45,6 @@ def _node_id() -> str:
     with contextlib.suppress(Exception):
         import ray
 
-        return str(ray.get_runtime_context().get_node_id())
+        if ray.is_initialized():  # else the next line would start or look for a cluster
+            return str(ray.get_runtime_context().get_node_id())
     return ""
