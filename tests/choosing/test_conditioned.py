@@ -120,6 +120,16 @@ def test_known_facts_count_and_other_facts_begin_afresh(student: ConditionedStud
     assert seen(student, luma) != seen(student, luma, KnownFacts(factor=2.0))
 
 
+@pytest.mark.parametrize(("rate", "told"), [(0.05, 0.05), (0.4, 0.4), (0.001, None), (5.0, None)])
+def test_bits_per_pixel_are_told_to_the_student_where_training_has_been(
+    student: ConditionedStudent, sharpener: ConditionedSharpener, rate: float, told: float | None
+) -> None:
+    luma = scene()
+    mixture = sharpener.mixture_of(ConditionTracker(student), Frame(luma, bits_per_pixel=rate))
+    assert list(mixture) == seen(student, luma, KnownFacts(bits_per_pixel=told))
+    assert seen(student, luma, KnownFacts(bits_per_pixel=rate)) != seen(student, luma, KnownFacts())
+
+
 # -- what is made of it ------------------------------------------------------------------------------------------------
 
 

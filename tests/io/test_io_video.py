@@ -243,6 +243,39 @@ def test_frames_say_by_how_much_they_were_scaled_up(tmp_path: Path) -> None:
         assert {f.scaled_by for f in reader} == {3.0}
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".h264"])
+def test_frames_say_what_the_stream_spends_on_a_pixel(tmp_path: Path, suffix: str) -> None:
+    clip = make_clip(tmp_path / f"a{suffix}", audio=suffix in (".mp4", ".mkv", ".ts"))
+    with av.open(str(clip)) as container:
+        sizes = [packet.size for packet in container.demux(container.streams.video[0]) if packet.size]
+    with VideoReader(clip) as reader:
+        rates = {f.bits_per_pixel for f in reader}
+    assert len(sizes) == 10
+    assert list(rates) == [pytest.approx(8 * sum(sizes) / 10 / (64 * 48))]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_bits_per_pixel_do_not_depend_on_the_part_or_the_size_that_is_read(tmp_path: Path, suffix: str) -> None:
+    clip = make_clip(tmp_path / f"a{suffix}")
+    with VideoReader(clip) as reader:
+        rate = next(iter(reader)).bits_per_pixel
+    with VideoReader(clip, start=0.2, size=(128, 96)) as reader:
+        assert {f.bits_per_pixel for f in reader} == {rate}
+        reader.rewind(Fraction(1, 5))
+        assert {f.bits_per_pixel for f in reader} == {rate}
+
+
+def test_bits_per_pixel_are_unknown_where_no_packet_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(tmp_path / "a.mkv")
+    with VideoReader(clip) as reader:
+        assert next(iter(reader)).bits_per_pixel is not None
+    monkeypatch.setattr("acutance.io._bit_rate.packets_of", lambda *_: iter(()))
+    with VideoReader(clip) as reader:
+        assert next(iter(reader)).bits_per_pixel is None
+
+
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
 def test_frames_that_were_read_are_let_go(tmp_path: Path) -> None:
     """A hundred megabytes of frames go by."""

@@ -26,6 +26,7 @@ __all__ = ["ConditionedModel", "ConditionedSession", "ConditionedSharpener"]
 _FULL_RANGE = ColourInfo(range=ColourRange.FULL)
 _RGB_BITS = 14  # luma of colour pictures as the engine takes it: 64 steps for each 8-bit code value
 _RGB_STEPS = 64
+_RATES = (0.01, 0.8)  # bits per pixel: twice as far as training goes. Others, as of lossless video, are not told
 _REMEMBERED = 64  # networks of recent mixtures
 
 _log = logging.getLogger(__name__)
@@ -180,7 +181,9 @@ class ConditionedSharpener(BaseSharpener):
         """Return the mixture for the next frame of a tracker's stream."""
         if self._stated is not None:
             return mixture_for(tracker.student, self._stated)
-        known = KnownFacts(factor=frame.scaled_by if frame.scaled_by > 1 else None, bits_per_pixel=frame.bits_per_pixel)
+        factor = frame.scaled_by if frame.scaled_by > 1 else None
+        rate = frame.bits_per_pixel
+        known = KnownFacts(factor, rate if rate is not None and _RATES[0] <= rate <= _RATES[1] else None)
         return tracker.look(frame.luma, bit_depth=frame.bit_depth, full_range=frame.full_range, known=known)
 
     def prepare(self) -> None:

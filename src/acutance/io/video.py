@@ -14,6 +14,7 @@ from acutance._util.av import av, chroma_location, fraction, time_unit
 from acutance._util.closing import Closing
 from acutance.errors import CorruptInputError, NotMediaError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
+from acutance.io._bit_rate import bits_per_picture
 from acutance.io._checks import MAX_PIXELS, check_dimensions
 from acutance.io._decoding import FrameDecoder
 from acutance.io._frame_times import frame_rate
@@ -88,6 +89,8 @@ class VideoReader(Closing):
             self.info = self._describe(self._first)
             self.width, self.height = size or (self.info.width, self.info.height)
             check_dimensions(self.path, self.width, self.height)
+            bits = bits_per_picture(self.path, self._container, self._stream)
+            self._bits_per_pixel = None if bits is None else bits / (self.info.width * self.info.height)
         except BaseException:
             self.close()
             raise
@@ -380,6 +383,7 @@ class VideoReader(Closing):
             sample_aspect_ratio=self.info.sample_aspect_ratio,
             # Sides are whole numbers: what was asked for is near it.
             scaled_by=max(1.0, round(min(self.width / decoded.width, self.height / decoded.height), 2)),
+            bits_per_pixel=self._bits_per_pixel,
             backing=picture,
         )
 
