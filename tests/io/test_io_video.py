@@ -1,6 +1,8 @@
 """Reading video: what is found is told, what cannot be handled is refused, what decodes is kept."""
 
 import itertools
+import shutil
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -189,6 +191,25 @@ def test_hdr_is_refused_by_name(tmp_path: Path, transfer: int, name: str) -> Non
     clip = make_clip(tmp_path / "a.mp4", colour={"color_trc": transfer, "colorspace": 9, "color_primaries": 9})
     with pytest.raises(UnsupportedMediaError, match=f"a.mp4: HDR video, {name}"):
         VideoReader(clip)
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_the_command_that_the_refusal_of_hdr_gives_makes_video_that_is_read(tmp_path: Path, transfer: int) -> None:
+    program = shutil.which("ffmpeg")
+    filters = "" if program is None else subprocess.run([program, "-filters"], capture_output=True, text=True).stdout
+    if program is None or " zscale " not in filters:
+        pytest.skip("needs ffmpeg with the filter zscale")
+    clip = make_clip(tmp_path / "a.mp4", colour={"color_trc": transfer, "colorspace": 9, "color_primaries": 9})
+    with pytest.raises(UnsupportedMediaError) as refused:
+        VideoReader(clip)
+    places = {"ffmpeg": program, "IN": str(clip), "OUT": str(tmp_path / "out.mp4")}
+    command = str(refused.value).partition("for example with ")[2].split()
+    subprocess.run([places.get(word, word) for word in command], check=True, capture_output=True)
+    with VideoReader(tmp_path / "out.mp4") as reader:
+        frames = list(reader)
+    assert len(frames) == 10
+    assert (frames[0].colour.matrix, frames[0].colour.primaries, frames[0].colour.transfer) == (1, 1, 1)
+    assert np.ptp(frames[0].luma) > 20
 
 
 def test_interlaced_video_is_refused_with_what_to_do(tmp_path: Path) -> None:

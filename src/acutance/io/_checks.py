@@ -6,13 +6,17 @@ from typing import Literal
 from acutance._util.plain_files import SpecialFileError, open_plain
 from acutance.errors import InputNotFoundError, NotMediaError, UnsupportedMediaError
 
-__all__ = ["MAX_PIXELS", "MAX_SIDE", "Kind", "check_dimensions", "check_readable", "sniff"]
+__all__ = ["MAX_PIXELS", "MAX_SIDE", "Kind", "check_dimensions", "check_readable", "refuse_hdr", "sniff"]
 
 MAX_SIDE = 16384
 MAX_PIXELS = 1 << 28
 
 Kind = Literal["image", "video"]
 
+_HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
+_TONEMAP = (  # filters of FFmpeg: to BT.709 and standard dynamic range
+    "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable,zscale=t=bt709:m=bt709:r=tv,format=yuv420p"
+)
 _SCRIPTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"[playlist]", b";FFMETADATA", b"v=0\r\n", b"v=0\n")
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes of a Windows bitmap's second header
 _IMAGE_BRANDS = (b"avif", b"avis", b"mif1", b"heic", b"heix")
@@ -29,6 +33,23 @@ def check_dimensions(source: str | Path, width: int, height: int) -> None:
         raise UnsupportedMediaError(
             f"{source}: {width} x {height} is larger than what is accepted "
             f"({MAX_SIDE} on a side, {MAX_PIXELS >> 20} million pixels)"
+        )
+
+
+def refuse_hdr(source: str | Path, transfer: int) -> None:
+    """Refuse video of high dynamic range, and say which command makes it acceptable.
+
+    Args:
+        source: The file.
+        transfer: The code point of its transfer characteristics, ITU-T H.273.
+
+    Raises:
+        UnsupportedMediaError: It is PQ or HLG.
+    """
+    if transfer in _HDR_TRANSFERS:
+        raise UnsupportedMediaError(
+            f"{source}: HDR video, {_HDR_TRANSFERS[transfer]}: the students were trained on standard dynamic range; "
+            f"tone-map it first, for example with ffmpeg -i IN -vf {_TONEMAP} -c:a copy OUT"
         )
 
 

@@ -15,7 +15,7 @@ from acutance._util.closing import Closing
 from acutance.errors import CorruptInputError, NotMediaError, UnsupportedMediaError, UsageError
 from acutance.frame import ColourInfo, ColourRange, Frame
 from acutance.io._bit_rate import bits_per_picture
-from acutance.io._checks import MAX_PIXELS, check_dimensions
+from acutance.io._checks import MAX_PIXELS, check_dimensions, refuse_hdr
 from acutance.io._decoding import FrameDecoder
 from acutance.io._frame_times import frame_rate
 from acutance.io._frames import planes_of
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["VideoInfo", "VideoReader"]
 
 _LONGEST = 1e8  # seconds, three years
-_HDR_TRANSFERS = {16: "PQ (HDR10)", 18: "HLG"}
 _BACK = (0, 2, 5, 10, 30)  # seconds: how far before a time a key frame is looked for
 _INTERLACED_ORDERS = (2, 3, 4, 5)
 _NO_MATRIX = (0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
@@ -155,7 +154,7 @@ class VideoReader(Closing):
         context = stream.codec_context
         if context.width or context.height:
             check_dimensions(self.path, context.width, context.height)
-        self._refuse_hdr(context.color_trc)
+        refuse_hdr(self.path, context.color_trc)
         if context.field_order in _INTERLACED_ORDERS:
             self._refuse_interlaced()
         context.thread_type = "AUTO"
@@ -166,13 +165,6 @@ class VideoReader(Closing):
             if other.index != stream.index:
                 other.discard = av.stream.Discard.all
         return stream
-
-    def _refuse_hdr(self, transfer: int) -> None:
-        if transfer in _HDR_TRANSFERS:
-            raise UnsupportedMediaError(
-                f"{self.path}: HDR video, {_HDR_TRANSFERS[transfer]}: the students were trained on standard dynamic "
-                "range; tone-map it first"
-            )
 
     def _refuse_interlaced(self) -> None:
         raise UnsupportedMediaError(
@@ -321,7 +313,7 @@ class VideoReader(Closing):
 
     def _check(self, frame: av.VideoFrame) -> None:
         check_dimensions(self.path, frame.width, frame.height)
-        self._refuse_hdr(frame.color_trc)
+        refuse_hdr(self.path, frame.color_trc)
 
     def _plan(self, frame: av.VideoFrame) -> PixelPlan:
         key = (frame.format.name, frame.width, frame.height)
