@@ -207,3 +207,54 @@ def test_an_upscaler_s_file_keeps_both_factors_and_a_same_size_one_names_one(tmp
         save_student(Student.from_tensors(spec, tensors, source="test"), path)
         assert load_student(path).spec.shape == shape
         assert ('"shuffle"' in spec.to_json()) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 20 + "1" + "}" * 20, "nested too deeply"),
+        ('{"quality": {"a": {"b": ' + "[" * 900 + "]" * 900 + "}}}", "nested too deeply"),
+        ('"' + "x" * (1 << 20) + '"', "too long"),
+        ('{"' + "x" * 5000 + '": 1, "format": 1}', "unknown model metadata"),
+        ('"' + "\\" * 999, "cannot be read"),
+    ],
+    ids=["list", "table", "figure", "length", "name", "open"],
+)
+def test_absurd_metadata_is_refused_in_one_short_line(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "bad.safetensors"
+    save_file({"conv0.weight": np.zeros(1, np.float32)}, path, metadata={"acutance": text})
+    with pytest.raises(ModelError, match=reason) as caught:
+        load_student(path)
+    assert len(str(caught.value)) < 1000
+    assert "\n" not in str(caught.value)
+
+
+def test_brackets_in_text_are_no_nesting(student_file: Path, tmp_path: Path) -> None:
+    text = '"' + "[" * 50 + "\\"
+    assert load_student(_tampered(student_file, tmp_path / "a.safetensors", data=text)).spec.data == text
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 10**18], ids=["large", "low", "19 digits"])
+@pytest.mark.parametrize("place", ["factors", "steps", "threshold", "quality", "format", "channels"])
+def test_an_absurd_integer_is_refused(student_file: Path, tmp_path: Path, place: str, value: int) -> None:
+    shape = {"unshuffle": 2, "channels": value, "depth": 1}
+    change: dict[str, object] = {"factors": [value], "quality": {"a": {"b": value}}}
+    content = change.get(place, value)
+    name = "shape" if place == "channels" else place
+    path = _tampered(student_file, tmp_path / "bad.safetensors", **{name: shape if name == "shape" else content})
+    with pytest.raises(ModelError, match="an integer of") as caught:
+        load_student(path)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_figure_beyond_double_precision_is_refused() -> None:
+    shape = StudentShape(2, 8, 1)
+    with pytest.raises(ModelError, match="quality must be numbers"):
+        StudentSpec("a", "fast", "clean", (2.0,), shape, quality={"Set5": {"psnr_y": 10**400}})
+
+
+@pytest.mark.parametrize("shape", [(1, 256, 64), (2, 256, 64), (1, 96, 7)])
+def test_a_shape_of_absurd_cost_is_refused(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ModelError, match="multiply-accumulates for each pixel, and 131072 are accepted"):
+        StudentShape(*shape)

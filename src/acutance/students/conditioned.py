@@ -223,7 +223,7 @@ class _Reader:
             self._take("condition.outer.bias", (sets,)),
         )
         if self._left:
-            raise ModelError(f"{self._source}: unknown tensors {sorted(self._left)}")
+            raise ModelError(f"{self._source}: unknown tensors {', '.join(sorted(self._left)[:5])}")
         return student
 
     def _rows(self, name: str) -> int:

@@ -20,6 +20,12 @@ METADATA_KEY = "acutance"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 _LARGEST_FACTOR = 64
 _LARGEST_FILE = 64 << 20  # a student is kilobytes; refuse to map something else
+_MOST_MACS = 1 << 17  # for each output pixel; the largest student that comes with the package needs 9,504
+_LONGEST_METADATA = 1 << 20  # characters
+_DEEPEST_METADATA = 16
+_LONGEST_INTEGER = 18  # digits
+_LONGEST_MESSAGE = 300
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class StudentShape:
         shuffle: from ``unshuffle`` to four times as much, at most 8; 0 stands for ``unshuffle``.
 
     Raises:
-        ModelError: a value is out of range.
+        ModelError: a value is out of range, or an output pixel costs more than 131,072 multiply-accumulates.
     """
 
     unshuffle: int
@@ -57,6 +63,11 @@ class StudentShape:
             raise ModelError(
                 f"student shuffle must be 1 to 4 times unshuffle ({self.unshuffle}), which makes a factor of 1 to 4, "
                 f"not {self.shuffle}"
+            )
+        if self.macs_per_pixel > _MOST_MACS:
+            raise ModelError(
+                f"a student of shape unshuffle {self.unshuffle}, channels {self.channels}, depth {self.depth} needs "
+                f"{self.macs_per_pixel:.0f} multiply-accumulates for each pixel, and {_MOST_MACS} are accepted"
             )
 
     @property
@@ -148,7 +159,8 @@ class StudentSpec:
     @classmethod
     def from_json(cls, text: str, *, source: str) -> "StudentSpec":
         try:
-            raw: dict[str, Any] = json.loads(text)
+            _check_extent(text)
+            raw: dict[str, Any] = json.loads(text, parse_int=_short_integer)
             if not isinstance(raw, dict):
                 raise ModelError("model metadata is not a JSON object")
             version = raw.pop("format")
@@ -169,13 +181,38 @@ class StudentSpec:
                 raise ModelError("model metadata 'quality' must be a table for each test set")
             return cls(**raw)
         except ModelError as error:
-            raise ModelError(f"{source}: {error}") from error
+            raise ModelError(f"{source}: {_shortened(error)}") from error
         except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{source}: model metadata cannot be read: {error}") from error
+            raise ModelError(f"{source}: model metadata cannot be read: {_shortened(error)}") from error
+
+
+def _check_extent(text: str) -> None:
+    """Refuse JSON that is far longer or deeper than a description can be, before it is parsed."""
+    if len(text) > _LONGEST_METADATA:
+        raise ModelError(f"model metadata of {len(text)} characters is too long; {_LONGEST_METADATA} are accepted")
+    depth = 0
+    for bracket in re.findall(r"[\[\]{}]", _JSON_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > _DEEPEST_METADATA:
+            raise ModelError(f"model metadata is nested too deeply; {_DEEPEST_METADATA} levels are accepted")
+
+
+def _short_integer(digits: str) -> int:
+    if len(digits) > _LONGEST_INTEGER:
+        raise ModelError(f"model metadata holds an integer of {len(digits)} digits")
+    return int(digits)
+
+
+def _shortened(error: Exception) -> str:
+    text = str(error)
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
 
 
 def _is_figure(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond double precision
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +294,7 @@ class Student:
             for i, (inputs, outputs) in enumerate(channels)
         )
         if left:
-            raise ModelError(f"{source}: unknown tensors {sorted(left)}")
+            raise ModelError(f"{source}: unknown tensors {', '.join(sorted(left)[:5])}")
         if quantized:
             _check_grid(layers, source)
         return cls(spec, layers)
