@@ -2,7 +2,12 @@
 
 import functools
 import io
+import re
+import shlex
+import shutil
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -22,7 +27,7 @@ from acutance.errors import (
     UnsupportedMediaError,
     UsageError,
 )
-from acutance.io import Image, read_image, write_image
+from acutance.io import Image, VideoReader, read_image, write_image
 
 ALPHA = np.tile(np.arange(128, dtype=np.uint8) * 2, (96, 1))
 
@@ -195,6 +200,25 @@ def test_animations_are_refused(tmp_path: Path, suffix: str) -> None:
         read_image(tmp_path / f"a.{suffix}")
 
 
+@pytest.mark.parametrize("suffix", ["webp", "png", "avif"])
+def test_the_command_that_the_refusal_of_an_animation_gives_makes_video_that_is_read(
+    tmp_path: Path, suffix: str
+) -> None:
+    pictures = [PIL.Image.new("RGB", (16, 16), colour) for colour in ("red", "blue", "white")]
+    pictures[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=pictures[1:], duration=100)
+    with pytest.raises(UnsupportedMediaError) as refused:
+        read_image(tmp_path / f"a.{suffix}")
+    command = shlex.split(str(refused.value).partition("for example with ")[2])
+    program = {"python": sys.executable}.get(command[0]) or shutil.which(command[0])
+    if program is None:
+        pytest.skip(f"needs {command[0]}")
+    (output,) = re.findall(r"OUT\.\w+", " ".join(command))
+    words = [word.replace("IN", f"a.{suffix}") for word in command[1:]]
+    subprocess.run([program, *words], cwd=tmp_path, check=True, capture_output=True)
+    with VideoReader(tmp_path / output) as reader:
+        assert len(list(reader)) == 3
+
+
 def test_a_tiff_of_several_pages_is_refused(tmp_path: Path) -> None:
     pictures = [PIL.Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
     pictures[0].save(tmp_path / "a.tiff", save_all=True, append_images=pictures[1:])
@@ -244,7 +268,7 @@ def test_a_truncated_image_is_corrupt(
 def test_unknown_suffix_quality_and_shape_are_usage_errors(tmp_path: Path, picture: NDArray[np.uint8]) -> None:
     with pytest.raises(UsageError, match=r"images are written as \.png"):
         write_image(Image(picture), tmp_path / "a.xyz")
-    with pytest.raises(UsageError, match="quality is from 1 to 100"):
+    with pytest.raises(UsageError, match=r"quality .* from 1 to 100"):
         write_image(Image(picture), tmp_path / "a.jpg", quality=0)
     with pytest.raises(UsageError, match="pixels must be"):
         write_image(Image(picture.astype(np.float32)), tmp_path / "a.png")  # type: ignore[arg-type]

@@ -46,6 +46,14 @@ _MOST_SCANNED = 1 << 34  # pixels, in all scans of a JPEG together
 _MOST_BYTES = 1 << 30  # of a file whose picture's size is not known before all of it is read
 _ORIENTATION = 0x0112
 _NCLX = b"colrnclx"
+_AS_VIDEO = "make it a video first, for example with ffmpeg -i IN OUT.mkv"
+_WAYS_OUT = {  # of files that hold several pictures
+    "PNG": _AS_VIDEO,
+    "AVIF": _AS_VIDEO,
+    # FFmpeg's decoder does not take animated WebP.
+    "WEBP": "make it a GIF first, which is read as video, for example with python -c "
+    "\"from PIL import Image; Image.open('IN').save('OUT.gif', save_all=True)\"",
+}
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _UNSAID = (1, 2)  # primaries of sRGB, and none: nothing to carry over
 
@@ -177,7 +185,8 @@ def _decoded(path: Path, picture: PIL.Image.Image, data: bytes) -> Image:
         name = "JPEG"
     elif count > 1:
         what = f"a TIFF of {count} pages" if name == "TIFF" else f"an animation of {count} frames"
-        raise UnsupportedMediaError(f"{path}: {what}; single pictures are accepted")
+        way = _WAYS_OUT.get(name, "")
+        raise UnsupportedMediaError(f"{path}: {what}; single pictures are accepted{way and f'; {way}'}")
     exif, xmp = _exif(picture, name), picture.info.get("xmp")
     image = Image(
         pixels=np.zeros((1, 1), np.uint8),
