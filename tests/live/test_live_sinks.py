@@ -84,6 +84,32 @@ def test_an_existing_recording_is_kept_without_overwrite(tmp_path: Path) -> None
         Recorder(tmp_path / "none" / "call.mkv").open(INFO)
 
 
+@pytest.mark.parametrize("lead", [0.0, 0.05, -0.05])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".ts"])
+def test_sound_of_a_recording_has_no_hole_and_stays_beside_the_picture(
+    suffix: str, lead: float, tmp_path: Path
+) -> None:
+    path, samples = tmp_path / f"call{suffix}", 1600
+    recorder = Recorder(path, sound=True)
+    recorder.open(INFO)
+    for i in range(30):
+        block = av.AudioFrame.from_ndarray(np.zeros((2, samples), np.float32), "fltp", "stereo")
+        block.sample_rate = 48_000
+        recorder.sound(block, 100 + lead + i * samples / 48_000)
+        recorder.show(shown(i, 100 + i / 30))
+    recorder.close()
+    with av.open(str(path)) as container:
+        picture, sound = container.streams.video[0], container.streams.audio[0]
+        times: dict[str, list[float]] = {"video": [], "audio": []}
+        for packet in container.demux(picture, sound):
+            if packet.size and packet.pts is not None:
+                times[packet.stream.type].append(float(packet.pts * packet.time_base))
+    heard = times["audio"]
+    assert np.diff(heard) == pytest.approx(np.full(len(heard) - 1, 1024 / 48_000), abs=0.002)
+    kept = lead if lead >= 0 else lead + 2 * samples / 48_000  # blocks before the first picture are left out
+    assert heard[1] - min(times["video"]) == pytest.approx(kept, abs=0.002)  # the first packet primes the decoder
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_recording_whose_process_dies_can_be_played(suffix: str, tmp_path: Path) -> None:
     """As by kill -9 or a power cut: nothing is finished."""

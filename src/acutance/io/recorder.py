@@ -30,11 +30,18 @@ _LIVE_PRESETS = {"libx264": "veryfast", "libx265": "ultrafast", "libvpx-vp9": "8
 _PROMPT = {
     # What is there is written at once, in pieces of less than half a second: so much is lost when the power fails.
     "flush_packets": "1",
-    "movflags": "empty_moov+default_base_moof",
     "frag_duration": "400000",  # microseconds, of MP4 and MOV
     "cluster_time_limit": "400",  # milliseconds, of Matroska and WebM
     # Pictures do not wait longer for sound that may not come.
     "max_interleave_delta": "300000",  # microseconds
+}
+
+_OWN_BEGINNINGS = {
+    # MP4 and MOV get no index at the end, and each track begins at its own time. FFmpeg would move the first packet of
+    # each track to zero, and leave a hole behind it.
+    "movflags": "empty_moov+default_base_moof+frag_discont",
+    "use_editlist": "0",
+    "avoid_negative_ts": "make_non_negative",
 }
 
 
@@ -127,7 +134,8 @@ class Recorder(LiveSink):
         )
         settings = chosen.settings(crf=crf, bitrate=bitrate, preset=preset or _LIVE_PRESETS.get(chosen.name))
         settings |= _prompt_settings(chosen.name, self._rate)
-        output = av.open(f"file:{self.path}", "w", format=self._container_name, container_options=_PROMPT)
+        options = _PROMPT | (_OWN_BEGINNINGS if self._container_name in ("mp4", "mov") else {})
+        output = av.open(f"file:{self.path}", "w", format=self._container_name, container_options=options)
         self._output = output
         added = output.add_stream(chosen.name, rate=self._rate, options=settings, bit_rate=bitrate or 0)
         self._picture = picture = cast(av.video.stream.VideoStream, added)
