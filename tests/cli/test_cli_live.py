@@ -102,7 +102,7 @@ def test_no_camera_is_one_line_that_helps(capsys: pytest.CaptureFixture[str], mo
         (["A", "--to", "none", "--model", "sharpest"], 10, "unknown model 'sharpest'"),
         (["A", "--to", "none", "--microphone", "default"], 2, "--microphone is for a recording"),
         (["A", "--to", "none", "--duration", "soon"], 2, "--duration 'soon' is not a duration"),
-        (["A", "--to", "none", "--strength", "9"], 2, "strength must lie between"),
+        (["A", "--to", "none", "--strength", "9"], 2, "strength must be a number"),
         (["ftp://a/b", "--to", "none"], 2, "streams come by"),
     ],
 )

@@ -325,14 +325,14 @@ def test_weights_that_could_overflow_are_refused() -> None:
 def test_weights_whose_combinations_do_not_fit_are_refused(column: tuple[int, int, int], reason: str) -> None:
     data = bytearray(random_network(StudentShape(2, 4, 0), 0).to_bytes())
     for row, weight in enumerate(column):
-        data[28 + 6 * row : 30 + 6 * row] = np.array(weight, "<i2").tobytes()
+        data[32 + 6 * row : 34 + 6 * row] = np.array(weight, "<i2").tobytes()
     with pytest.raises(ValueError, match=f"layer 0, output 0: {reason}"):
         _native.Engine(bytes(data), 1)
 
 
 def test_slopes_that_reach_beyond_the_range_are_refused() -> None:
     data = bytearray(random_network(StudentShape(1, 1, 0), 0).to_bytes())
-    first_slope = 28 + 9 * 2 + 4
+    first_slope = 32 + 9 * 2 + 4
     data[first_slope : first_slope + 2] = np.array(-32767, "<i2").tobytes()
     with pytest.raises(ValueError, match="layer 0, output 0: a slope of -32767"):
         _native.Engine(bytes(data), 1)

@@ -177,7 +177,7 @@ def test_a_file_of_another_student_is_refused(student: Student, tmp_path: Path) 
         ("a.xml", {}, UsageError, "ends in .onnx"),
         ("a.onnx", {"precision": "int8"}, UsageError, "was not trained for int8"),
         ("a.param", {"to": "ncnn", "precision": "int8"}, UsageError, "exported in fp32, fp16"),
-        ("a.onnx", {"strength": 3.0}, UsageError, "strength must lie"),
+        ("a.onnx", {"strength": 3.0}, UsageError, "strength must be a number"),
         ("none/a.onnx", {}, OutputError, "there is no folder"),
         ("there.onnx", {}, OutputExistsError, "exists already"),
         ("folder.onnx", {}, OutputError, "is a folder"),

@@ -104,9 +104,9 @@ def test_what_does_not_fit_is_refused_as_a_value_error(sharpener: Sharpener, pic
 def test_a_strength_out_of_range_is_refused_when_it_is_set(model: str, strength: float, student_file: Path) -> None:
     chosen = student_file if model != "auto" else model
     sharpener = Sharpener(chosen, engine="numpy")
-    with pytest.raises(UsageError, match="strength must lie between 0 and 2"):
+    with pytest.raises(UsageError, match="strength must be a number from 0 to 2"):
         sharpener.strength = strength
-    with pytest.raises(UsageError, match="strength must lie between 0 and 2"):
+    with pytest.raises(UsageError, match="strength must be a number from 0 to 2"):
         Sharpener(chosen, engine="numpy", strength=strength)
     assert sharpener.strength == 1.0
 

@@ -23,5 +23,6 @@ def test_a_name_a_tier_or_a_tier_and_task_find_a_student(name: str) -> None:
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("name", ["quality-call", "fast-cal", "swift", "balanced"])
 def test_a_name_that_is_none_or_several_is_refused_with_those_there_are(name: str) -> None:
-    with pytest.raises(ModelError, match=f"unknown model '{name}'; bundled are fast-clean-x2, fast-call-x1-4"):
+    accepted = "auto, fast, balanced, quality, one of fast-clean-x2, fast-call-x1-4,"
+    with pytest.raises(ModelError, match=f"unknown model '{name}'; accepted are {accepted}"):
         bundled.find_student(name)
