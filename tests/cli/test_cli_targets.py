@@ -122,6 +122,18 @@ def test_an_address_is_named_as_it_was_given(shoot, photos: dict[str, bytes]) ->
     assert photos
 
 
+def test_pictures_of_a_folder_that_are_not_read_are_named(shoot, tmp_path: Path, photos: dict[str, bytes]) -> None:
+    (tmp_path / "in/below").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "in/a.jpg").write_bytes(photos["a.jpg"])
+    for name in ("one.HEIC", "two.psd", "notes.txt", ".hidden.heic", "below/three.dng"):
+        (tmp_path / "in" / name).write_bytes(b"anything")
+    code, lines = shoot("in", "-o", "made")
+    assert code == 0
+    assert [line.split(": ")[1] for line in lines if "is left out" in line] == ["in/one.HEIC", "in/two.psd"]
+    code, lines = shoot("in", "-o", "made", "-r", "-y")
+    assert sum("is left out" in line for line in lines) == 3
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="counts bytes of names as Linux does")
 def test_a_name_of_eighty_kana_can_be_written(tmp_path: Path) -> None:
     target = tmp_path / f"{'か' * 80}.mp4"

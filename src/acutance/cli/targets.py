@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acutance.cli.terminal import complain
 from acutance.errors import AcutanceError, InputNotFoundError, OutputError, OutputExistsError, UsageError
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _expand(
     sources: Sequence[str], *, recursive: bool, failures: "BatchFailures | None"
 ) -> list[tuple["MediaFile", Path | None]]:
     """Return every file once, with the folder that it was found in if its source is one."""
-    from acutance.io.files import expand_inputs
+    from acutance.io.files import expand_inputs, unread_pictures
 
     found: dict[Path, tuple[MediaFile, Path | None]] = {}
     for source in sources:
@@ -117,6 +118,8 @@ def _expand(
             if "://" in source and not Path(source).exists():
                 raise InputNotFoundError(f"{source}: is an address, not a file; 'acutance live' plays streams")
             base = Path(source) if Path(source).is_dir() else None
+            for path in () if base is None else unread_pictures(base, recursive=recursive):
+                complain(f"{path}: is left out: pictures of this kind are not read; convert it to PNG or JPEG")
             for item in expand_inputs([source], recursive=recursive):
                 found.setdefault(item.path.resolve(), (item, base))
         except (AcutanceError, OSError, ValueError, RuntimeError) as error:  # of names and links that lead nowhere

@@ -27,6 +27,7 @@ __all__ = [
     "kind_of",
     "output_error",
     "output_suffix",
+    "unread_pictures",
 ]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".avif"}) | {
@@ -47,6 +48,11 @@ VIDEO_SUFFIXES = frozenset(
     }
 )  # fmt: skip
 """Suffixes of videos, in lower case."""
+
+_UNREAD_SUFFIXES = frozenset(
+    {".heic", ".heif", ".psd", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".exr", ".tga"}
+)
+"""Suffixes of pictures that are not read."""
 
 _WRITABLE_VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".mts", ".m2ts", ".nut"})
 _WRITABLE_IMAGE = IMAGE_SUFFIXES
@@ -132,6 +138,24 @@ def _in_folder(folder: Path, *, recursive: bool) -> list[MediaFile]:
         for name in sorted(names):
             files += _listed(Path(root) / name)
     return sorted(files)
+
+
+def unread_pictures(folder: str | Path, *, recursive: bool = False) -> list[Path]:
+    """Return the pictures in a folder that :func:`expand_inputs` leaves out because no reader takes them.
+
+    Args:
+        folder: Where to look.
+        recursive: Look below it too.
+    """
+    base = Path(folder)
+    found = base.rglob("*") if recursive else base.iterdir()
+    return sorted(
+        path
+        for path in found
+        if path.suffix.lower() in _UNREAD_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(base).parts)
+        and path.is_file()
+    )
 
 
 def _listed(path: Path) -> list[MediaFile]:
