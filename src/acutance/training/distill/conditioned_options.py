@@ -170,7 +170,7 @@ def is_conditioned(path: str | Path) -> bool:
     """Return True if a recipe trains a conditioned student: if it has a section ``calls``."""
     try:
         return "calls" in tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False  # the reader of ordinary recipes says what is wrong
 
 
@@ -186,7 +186,7 @@ def load_conditioned_config(path: str | Path, overrides: Sequence[str] = ()) -> 
         raise InputNotFoundError(f"{path}: no such configuration file")
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     raw.setdefault("name", path.stem)
     apply_overrides(raw, overrides, ConditionedOptions)

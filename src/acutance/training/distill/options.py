@@ -312,7 +312,7 @@ def load_config(path: str | Path, overrides: typing.Sequence[str] = ()) -> RunOp
         raise InputNotFoundError(f"{path}: no such configuration file")
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     raw.setdefault("name", path.stem)
     apply_overrides(raw, overrides)
