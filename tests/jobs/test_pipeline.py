@@ -63,7 +63,7 @@ def test_scale_resizes_before_sharpening(sharpener: Sharpener, tmp_path: Path) -
     report = sharpener.video(source, target, scale=1.5)
     assert (report.width, report.height) == (96, 72)
     assert _lumas(target)[0].shape == (72, 96)
-    with pytest.raises(UsageError, match="scale must lie above 0"):
+    with pytest.raises(UsageError, match="scale must be a number above 0 to 8, not 9"):
         sharpener.video(source, tmp_path / "x.mp4", scale=9)
 
 
