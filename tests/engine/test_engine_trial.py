@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from acutance.engine import Engine, available_engines, default_engine, default_trial, open_engine, trial
-from acutance.errors import AcutanceError, EngineError, MissingExtraError
+from acutance.errors import AcutanceError, EngineError, MissingExtraError, UsageError
 from acutance.students.spec import StudentShape, load_student
 
 
@@ -145,7 +145,7 @@ def test_the_real_trial_names_an_engine_that_is_installed(student_file: Path) ->
 def test_a_variant_that_is_not_here_is_refused_and_never_replaced(student_file: Path, name: str, reason: str) -> None:
     if name.partition(":")[0] not in available_engines():
         pytest.skip(f"{name.partition(':')[0]} is not installed")
-    with pytest.raises(EngineError, match=reason):
+    with pytest.raises((EngineError, UsageError), match=reason):
         open_engine(load_student(student_file), name)
 
 

@@ -14,7 +14,7 @@ from acutance._util.av import av
 from acutance.frame import Frame
 from acutance.io import VideoReader, VideoWriter
 from acutance.io.joins import Joins
-from io_clips import frame_times, picture
+from io_clips import frame_times, make_clip, picture
 
 RATE = 48_000
 
@@ -245,3 +245,10 @@ def test_a_gif_keeps_the_delay_of_its_last_picture(tmp_path: Path) -> None:
     copy_of(tmp_path / "a.gif", tmp_path / "b.mkv")
     with av.open(str(tmp_path / "b.mkv")) as container:
         assert container.duration / 1e6 == pytest.approx(4.6, abs=0.01)
+
+
+def test_reordered_pictures_around_a_pause_are_no_join(tmp_path: Path) -> None:
+    """Matroska gives the first packets no decoding times, and their presentation times step back."""
+    times = [0, 512, 512 + 12800 * 10, 1024 + 12800 * 10]
+    with VideoReader(make_clip(tmp_path / "a.mkv", pts=times)) as reader:
+        assert [float(frame.time or 0) for frame in reader] == pytest.approx([0.0, 0.04, 10.04, 10.08])

@@ -276,8 +276,8 @@ def test_stop_from_another_thread_ends_the_job(stage: Stage) -> None:
 
 
 def test_the_tier_can_change_while_the_job_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage("auto", threads=1)
-    assert (stage.tiers, stage.tiers[stage.first]) == (("quality", "balanced", "fast"), "fast")
+    stage = Stage("balanced", threads=1)
+    assert (stage.tiers, stage.tiers[stage.first]) == (("quality", "balanced", "fast"), "balanced")
     sink = Collector()
     job: LiveJob
     used: list[str] = []
@@ -291,7 +291,12 @@ def test_the_tier_can_change_while_the_job_runs(monkeypatch: pytest.MonkeyPatch)
 
     job = LiveJob(ScriptedSource(script()), [sink], stage)
     job.run()
-    assert used == ["fast", "quality", "balanced", "fast"]
+    assert used == ["balanced", "fast", "quality", "balanced"]
+
+
+def test_auto_has_the_one_tier_with_a_conditioned_student() -> None:
+    stage = Stage("auto", threads=1)
+    assert stage.tiers == ("fast",)
 
 
 def test_reused_tiles_count_as_needed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,6 +228,16 @@ class ConditionedAutoSharpener(AutoSharpener):
         video["look"] = self.look
         self._video = ConditionedSharpener(self.name, {self.tier: student}, first=self.tier, **video)
 
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The tier that videos get: the only one that has a conditioned student."""
+        return (self.tier,)
+
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """Multiply-accumulates for each pixel of the conditioned student."""
+        return self._video.costs
+
     def _pin(self, student: str | None) -> None:
         """Hold a bundled student, or a condition such as ``x2``; None follows each frame again."""
         condition = student is not None and is_condition(student)

@@ -118,9 +118,9 @@ def _tracks(path: Path) -> dict[int, tuple[str, _Track]]:
         streams = [s for s in streams if not s.disposition & av.stream.Disposition.attached_pic]
         try:
             for packet in packets_of(container, streams):
-                dts = packet.dts if packet.dts is not None else packet.pts
+                dts = packet.dts
                 if dts is None or not packet.size:
-                    continue
+                    continue  # the first packets of reordered pictures: their presentation times step back and forth
                 base = time_unit(packet)
                 _, track = tracks.setdefault(packet.stream.index, (packet.stream.type, _Track()))
                 if packet.pos is not None:
@@ -177,12 +177,11 @@ class TimeMender:
 
     def mend(self, packet: "Packet[Any]") -> bool:
         """Shift the times of a packet. Return True for the first packet of a stream behind a join."""
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        if stamp is None:
-            return False
         index = packet.stream.index
         if not self._joins.known:
-            now, last = stamp * time_unit(packet), self._last.get(index)
+            if packet.dts is None:
+                return False
+            now, last = packet.dts * time_unit(packet), self._last.get(index)
             self._last[index] = now
             if last is None or not _jumps(last, now, broadcast=self._broadcast):
                 return False
