@@ -175,7 +175,7 @@ def test_an_engine_without_tiles_computes_everything_unless_more_was_asked_for(s
 
 @pytest.mark.parametrize("threshold", [-1, 1.5])
 def test_thresholds_out_of_range_are_refused(student: Student, threshold: float) -> None:
-    with pytest.raises(UsageError, match="threshold must be an integer from 0"):
+    with pytest.raises(UsageError, match="threshold must be a whole number from 0"):
         Sharpener(student, threshold=threshold)  # type: ignore[arg-type]
 
 
