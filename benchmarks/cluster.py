@@ -47,7 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = {
             "when": datetime.now(UTC).isoformat(timespec="minutes"),
             "processor": processor_name(),
-            "load": os.getloadavg()[0],
             "one core": {name: one_core(options.data / "clips" / clip) for name, clip in CLIPS.items()},
             "nodes": []
             if not options.rounds
@@ -142,7 +141,7 @@ ZHANG = "https://bozhang-26963.medium.com/real-time-video-super-resolution-for-l
 
 def tables(report: dict[str, Any]) -> str:
     lines = [
-        f"Measured on {report['processor']}, which other programs used at the same time (load {report['load']:.0f}).",
+        f"Measured on {report['processor']}, which other programs used at the same time.",
         "Model `auto`, x264 at its defaults, everything from decoding to the file on one core:",
         "",
         f"| video | frames a second of one core | core-hours for 1,000 hours at {RATE} frames a second |",

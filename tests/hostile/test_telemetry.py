@@ -42,16 +42,3 @@ def test_no_device_identifier_is_written_and_no_address_is_asked(tmp_path: Path,
     if strace:
         calls = [line for line in trace.read_text().splitlines() if "AF_INET" in line or "AF_NETLINK" in line]
         assert not calls
-
-
-def test_the_library_writes_one_when_nobody_silences_it(tmp_path: Path) -> None:
-    """The test above would see it."""
-    import onnxruntime
-
-    if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < (1, 32) or sys.platform != "linux":
-        pytest.skip("this ONNX Runtime is not known to report")
-    home = tmp_path / "home"
-    home.mkdir()
-    subprocess.run([sys.executable, "-c", "import onnxruntime"], env=environment(home), check=True)
-    if not any("deviceid" in path.name for path in home.rglob("*")):
-        pytest.skip("this build of ONNX Runtime writes no device id on a bare import")

@@ -83,7 +83,7 @@ def test_long_call_leaves_no_frame_open_no_worker_and_a_flat_heap(tmp_path: Path
     )
     left_open = [text for text in complaints if "garbage collected without being closed" in text]
     assert [text for text in complaints if "GPU stall" not in text and text not in left_open] == []
-    assert shown > 0
+    assert shown > STARTS
     assert heaps[-1] < 1.25 * heaps[4] + 500_000
-    if left_open:
-        pytest.xfail("a frame that is on its way to the worker when a track is stopped is not closed yet")
+    # Known to fail: a frame that is on its way to the worker when a track is stopped is not closed yet.
+    assert left_open == []
